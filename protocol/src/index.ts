@@ -1,0 +1,20 @@
+/** The one door of @cairn/protocol: everything that crosses a boundary between Cairn's programs. No I/O. */
+export * from "./api.ts";
+export * from "./batch.ts";
+export * from "./beacon.ts";
+export * from "./credential.ts";
+export * from "./evidence.ts";
+export * from "./identity.ts";
+export { base64url, type Signed, type Signer, signerOf, verifyEs256, verifyEs256Async } from "./jws.ts";
+export * from "./leaves.ts";
+export * from "./limits.ts";
+export * from "./merkle.ts";
+export * from "./network.ts";
+export * from "./presence.ts";
+export * from "./receipt.ts";
+export * from "./rejections.ts";
+export * from "./result.ts";
+export { checker, parseJson } from "./schema.ts";
+export * from "./topics.ts";
+export * from "./typed-data.ts";
+export * from "./units.ts";

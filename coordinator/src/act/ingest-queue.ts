@@ -1,0 +1,148 @@
+/**
+ * From arrivals to commits. Each arrival is judged at once (signatures on the thread pool), all are committed in the order of their
+ * arrival, as many per transaction as have been judged meanwhile: group commit without a timer. Nothing is answered before its commit.
+ */
+import type { Arrival, Input, Verdict } from "../model.ts";
+
+export type IngestQueue = {
+  /** Arrivals not yet committed. */
+  readonly depth: number;
+  /** Takes an arrival. A promise comes back while the queue is full: hold the sender until it settles. */
+  push(arrival: Arrival): Promise<void> | undefined;
+  /** Takes an input that was judged elsewhere. Refusals are counted but not kept while the queue is full. */
+  pushJudged(input: Input): void;
+  /** Settles when everything that was pushed before is committed. */
+  flush(): Promise<void>;
+  close(): Promise<void>;
+};
+
+export type IngestActions = {
+  judge(arrival: Arrival): Promise<Input>;
+  admit(inputs: readonly Input[]): Promise<readonly Verdict[]>;
+  /** The inputs are durable: answer them. */
+  admitted(inputs: readonly Input[], verdicts: readonly Verdict[]): void;
+  /** The ledger could not commit; the same inputs are tried again. */
+  fault(error: unknown): void;
+};
+
+/** Most inputs of one transaction: bounds how long the event loop is held. */
+const groupSize = 64;
+const capacity = 1_024;
+const retryMs = 1_000;
+
+type Slot = { input: Input | null };
+
+export function createIngestQueue(actions: IngestActions): IngestQueue {
+  const slots: Slot[] = [];
+  let waiting: { promise: Promise<void>; release: () => void } | null = null;
+  let flushes: { after: number; done: () => void }[] = [];
+  let pushed = 0;
+  let committed = 0;
+  let running = false;
+  let closed = false;
+
+  function enqueue(slot: Slot): void {
+    slots.push(slot);
+    pushed += 1;
+  }
+
+  function judged(slot: Slot, input: Input): void {
+    slot.input = input;
+    if (!running && slots[0]?.input) void run();
+  }
+
+  /** Judging itself broke: the arrival is not answered, so its sender keeps it, and the queue goes on. */
+  function forget(slot: Slot, error: unknown): void {
+    actions.fault(error);
+    slots.splice(slots.indexOf(slot), 1);
+    committed += 1;
+    if (!running && slots[0]?.input) void run();
+  }
+
+  async function run(): Promise<void> {
+    running = true;
+    while (slots[0]?.input) {
+      const group = readyGroup();
+      const verdicts = await admitUntilDurable(group);
+      if (verdicts === null) break;
+      slots.splice(0, group.length);
+      committed += group.length;
+      actions.admitted(group, verdicts);
+      settle();
+      // Sockets and signatures get their turn between two transactions.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    running = false;
+  }
+
+  function readyGroup(): Input[] {
+    const group: Input[] = [];
+    for (const { input } of slots) {
+      if (!input || group.length === groupSize) break;
+      group.push(input);
+    }
+    return group;
+  }
+
+  async function admitUntilDurable(group: readonly Input[]): Promise<readonly Verdict[] | null> {
+    while (!closed) {
+      try {
+        return await actions.admit(group);
+      } catch (error) {
+        actions.fault(error);
+        await new Promise((resolve) => setTimeout(resolve, retryMs));
+      }
+    }
+    return null;
+  }
+
+  function settle(): void {
+    if (waiting && slots.length < capacity / 2) {
+      waiting.release();
+      waiting = null;
+    }
+    const due = flushes.filter(({ after }) => committed >= after);
+    if (due.length === 0) return;
+    flushes = flushes.filter(({ after }) => committed < after);
+    for (const { done } of due) done();
+  }
+
+  return {
+    get depth() {
+      return slots.length;
+    },
+    push(arrival) {
+      const slot: Slot = { input: null };
+      enqueue(slot);
+      actions.judge(arrival).then(
+        (input) => judged(slot, input),
+        (error: unknown) => forget(slot, error),
+      );
+      if (slots.length < capacity) return undefined;
+      waiting ??= gate();
+      return waiting.promise;
+    },
+    pushJudged(input) {
+      if (slots.length >= capacity) return;
+      const slot: Slot = { input: null };
+      enqueue(slot);
+      judged(slot, input);
+    },
+    flush() {
+      if (committed >= pushed) return Promise.resolve();
+      return new Promise((done) => flushes.push({ after: pushed, done }));
+    },
+    async close() {
+      await Promise.race([this.flush(), new Promise((resolve) => setTimeout(resolve, retryMs))]);
+      closed = true;
+    },
+  };
+}
+
+function gate(): { promise: Promise<void>; release: () => void } {
+  let release = () => {};
+  const promise = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  return { promise, release };
+}

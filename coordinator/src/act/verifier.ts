@@ -1,0 +1,183 @@
+/**
+ * The verifier at work: opens a slot by publishing its signed nonce, closes it, gives every node that answered a signed slot receipt,
+ * and closes an epoch once all its slots are closed. What is due is decided elsewhere; each step here may be done twice.
+ */
+import { randomBytes } from "node:crypto";
+import {
+  type Address,
+  type Beacon,
+  type Domain,
+  encodeBeacon,
+  encodeSlotReceipt,
+  firstSlotOf,
+  type Hex,
+  hexOf,
+  type NodeId,
+  type SlotTime,
+} from "@cairn/protocol";
+import type { EpochFacts, EpochOutcome, Ledger, SlotClock, SlotRow, SlotStep } from "../model.ts";
+
+export type VerifierActions = {
+  readonly ledger: Pick<
+    Ledger,
+    "openSlot" | "closeSlot" | "slots" | "answers" | "unfinishedEpochs" | "epochFacts" | "closeEpoch"
+  >;
+  readonly time: SlotTime;
+  readonly domain: Domain;
+  readonly verifier: { readonly address: Address; readonly key: Uint8Array };
+  now(): number;
+  steps(clock: SlotClock): readonly SlotStep[];
+  outcomeOf(facts: EpochFacts): EpochOutcome;
+  /** Everything that has arrived is committed: a slot is closed on complete data. */
+  flushed(): Promise<void>;
+  publishBeacon(payload: Buffer): void;
+  publishReceipt(nodeId: NodeId, payload: Buffer): void;
+  slotChanged(): void;
+  epochClosed(epoch: number): void;
+  fault(error: unknown): void;
+};
+
+export type Verifier = {
+  /** The beacon that this verifier issued with this nonce, in this epoch or the one before. */
+  beaconOf(nonce: Hex): Beacon | undefined;
+  stop(): Promise<void>;
+};
+
+const retryMs = 1_000;
+
+export async function startVerifier(actions: VerifierActions): Promise<Verifier> {
+  const { ledger, time, domain, verifier } = actions;
+  const readySince = actions.now();
+  const beacons = new Map<Hex, Beacon>();
+  let announced: number | null = null;
+  let stopped = false;
+  let wake = () => {};
+
+  const oldestKept = () =>
+    Math.max(0, Math.floor((actions.now() - time.genesisAt) / time.slotMs) - 2 * time.slotsPerEpoch);
+  for (const row of await ledger.slots(oldestKept())) remember(row);
+
+  function remember(beacon: Beacon): void {
+    beacons.set(beacon.nonce, beacon);
+    const oldest = oldestKept();
+    for (const [nonce, { slot }] of beacons) if (slot < oldest) beacons.delete(nonce);
+  }
+
+  function announce(beacon: Beacon): void {
+    const { epoch, slot, nonce, opensAt, closesAt } = beacon;
+    remember(beacon);
+    announced = slot;
+    actions.publishBeacon(encodeBeacon({ epoch, slot, nonce, opensAt, closesAt }, domain, verifier));
+  }
+
+  async function open(step: Extract<SlotStep, { kind: "open" }>): Promise<void> {
+    const { epoch, slot, opensAt, closesAt } = step;
+    const nonce = hexOf(randomBytes(32));
+    await ledger.openSlot({
+      epoch,
+      slot,
+      nonce,
+      opensAt,
+      closesAt,
+      readyAt: Math.max(opensAt, readySince),
+      closedAt: null,
+      voidReason: null,
+    });
+    announce({ epoch, slot, nonce, opensAt, closesAt });
+  }
+
+  async function close(step: Extract<SlotStep, { kind: "close" }>): Promise<void> {
+    await ledger.closeSlot(step.slot, actions.now(), step.voidReason);
+    if (step.voidReason === null) await sendSlotReceipts(step.slot);
+  }
+
+  /** Each receipt covers the epoch so far, so that the newest one says everything. */
+  async function sendSlotReceipts(slot: number): Promise<void> {
+    const epoch = Math.floor(slot / time.slotsPerEpoch) + 1;
+    const firstSlot = firstSlotOf(time, epoch);
+    const rows = (await ledger.slots(firstSlot)).filter((row) => row.slot <= slot && row.epoch === epoch);
+    const counted = new Set(rows.filter(({ voidReason }) => voidReason === null).map((row) => row.slot));
+    const slotCount = slot - firstSlot + 1;
+    const voidBits = bitmap(slotCount, (index) => !counted.has(firstSlot + index));
+    const answered = new Map<NodeId, Set<number>>();
+    for (const answer of await ledger.answers(firstSlot, slot)) {
+      const slots = answered.get(answer.nodeId) ?? new Set();
+      answered.set(answer.nodeId, slots.add(answer.slot));
+    }
+    for (const [nodeId, slots] of answered) {
+      if (!slots.has(slot)) continue;
+      const credited = bitmap(slotCount, (index) => counted.has(firstSlot + index) && slots.has(firstSlot + index));
+      const receipt = { nodeId, epoch, firstSlot, slotCount, credited, void: voidBits };
+      actions.publishReceipt(nodeId, encodeSlotReceipt(receipt, domain, verifier));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  async function closeEpoch(epoch: number): Promise<void> {
+    const facts = await ledger.epochFacts(epoch, firstSlotOf(time, epoch), time.slotsPerEpoch);
+    await ledger.closeEpoch(actions.outcomeOf(facts), actions.now());
+    actions.epochClosed(epoch);
+  }
+
+  async function tick(): Promise<number> {
+    await actions.flushed();
+    const now = actions.now();
+    const unclosed = (await ledger.slots(oldestKept())).filter(({ closedAt }) => closedAt === null);
+    const unfinishedEpochs = await ledger.unfinishedEpochs();
+    let until = now + retryMs;
+    for (const step of actions.steps({ now, time, readySince, open: unclosed, announced, unfinishedEpochs })) {
+      if (step.kind === "close") await close(step);
+      else if (step.kind === "open") await open(step);
+      else if (step.kind === "resume")
+        await resume(
+          unclosed.find(({ slot }) => slot === step.slot),
+          step.readyAt,
+        );
+      else if (step.kind === "close-epoch") await closeEpoch(step.epoch);
+      else until = step.until;
+    }
+    actions.slotChanged();
+    return until;
+  }
+
+  async function resume(row: SlotRow | undefined, readyAt: number): Promise<void> {
+    if (!row) return;
+    await ledger.openSlot({ ...row, readyAt });
+    announce(row);
+  }
+
+  async function run(): Promise<void> {
+    while (!stopped) {
+      const until = await tick().catch((error: unknown) => {
+        actions.fault(error);
+        return actions.now() + retryMs;
+      });
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, Math.max(0, until - actions.now()));
+        wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+        if (stopped) wake();
+      });
+    }
+  }
+
+  const running = run();
+  return {
+    beaconOf: (nonce) => beacons.get(nonce),
+    async stop() {
+      stopped = true;
+      wake();
+      await running;
+    },
+  };
+}
+
+/** `count` bits, least significant bit of the first byte first. */
+function bitmap(count: number, isSet: (index: number) => boolean): Hex {
+  const bytes = Buffer.alloc(Math.max(1, Math.ceil(count / 8)));
+  for (let index = 0; index < count; index++)
+    if (isSet(index)) bytes[index >> 3] = (bytes[index >> 3] ?? 0) | (1 << (index & 7));
+  return hexOf(bytes);
+}

@@ -1,0 +1,373 @@
+/** Types that several stages speak of. Nothing here exists at run time. */
+import type { KeyObject } from "node:crypto";
+import type {
+  Address,
+  BatchPayload,
+  Beacon,
+  Birth,
+  BootId,
+  EvidenceLevel,
+  Hex,
+  NodeChannel,
+  NodeId,
+  Rejection,
+  SlotTime,
+} from "@cairn/protocol";
+
+/** A node as the admin enrolled it. */
+export type Enrolment = {
+  readonly nodeId: NodeId;
+  readonly name: string;
+  readonly operator: Address;
+  readonly publicKey: KeyObject;
+  readonly evidenceLevel: EvidenceLevel;
+};
+
+/** What a network pays for, fixed when it is founded. Shares in basis points (1/10,000). */
+export type RewardParameters = {
+  /** Smallest token units per epoch. */
+  readonly epochBudget: bigint;
+  /** w: part of the budget paid for accepted work. */
+  readonly workShareBps: number;
+  /** Below this attested share of the non-void slots a node's uptime counts nothing. */
+  readonly uptimeFloorBps: number;
+  readonly evidenceWeightBps: Readonly<Record<EvidenceLevel, number>>;
+};
+
+/** The network that a ledger belongs to; a ledger refuses to open for another. */
+export type Founding = {
+  readonly network: string;
+  readonly chainId: number;
+  readonly rewards: Address;
+  readonly verifier: Address;
+  readonly time: SlotTime;
+  readonly parameters: RewardParameters;
+};
+
+/** A message as it came in. `sender` is who the connection belongs to, proved by its key. `receivedAt`: unix ms, verifier's clock. */
+export type Arrival = {
+  readonly sender: NodeId;
+  readonly channel: NodeChannel;
+  readonly topic: string;
+  readonly payload: Buffer;
+  readonly receivedAt: number;
+};
+
+/** An input that passed every check that needs no ledger, or why it did not. All of them are written in the order of arrival. */
+export type Input =
+  | {
+      readonly kind: "batch";
+      readonly nodeId: NodeId;
+      readonly topic: string;
+      readonly receivedAt: number;
+      readonly slot: number;
+      readonly bytes: number;
+      readonly payload: BatchPayload;
+      readonly readings: number;
+    }
+  | {
+      readonly kind: "evidence";
+      readonly nodeId: NodeId;
+      readonly topic: string;
+      readonly receivedAt: number;
+      readonly slot: number;
+      readonly boot: BootId;
+      readonly bootCount: number;
+      readonly uptimeSeconds: number;
+      readonly software: string;
+      /** The signed token itself, kept as evidence. */
+      readonly token: string;
+    }
+  | {
+      readonly kind: "birth";
+      readonly nodeId: NodeId;
+      readonly topic: string;
+      readonly receivedAt: number;
+      readonly birth: Birth;
+    }
+  | {
+      readonly kind: "death";
+      readonly nodeId: NodeId;
+      readonly topic: string;
+      readonly receivedAt: number;
+      readonly boot: BootId;
+    }
+  | RefusedInput;
+
+/** `nodeId` is null when nobody's key stands behind the input. */
+export type RefusedInput = {
+  readonly kind: "refused";
+  readonly nodeId: NodeId | null;
+  readonly topic: string;
+  readonly receivedAt: number;
+  readonly bytes: number;
+  readonly rejection: Rejection;
+  /** First bytes of the input, for whoever looks into it. */
+  readonly sample: Buffer;
+};
+
+/** What became of an input. For a batch `storedUpTo` is the boot's watermark after it. */
+export type Verdict = { readonly rejection: Rejection | null; readonly storedUpTo?: number };
+
+/** What the ledger knows of a boot before it judges a batch or evidence. */
+export type BootState = {
+  /** Counter under which this boot id is known; null when it is new. */
+  readonly knownCount: number | null;
+  /** Boot id that already used this counter; null when none. */
+  readonly countUsedBy: BootId | null;
+  /** Highest counter in accepted evidence of this node. */
+  readonly highestCount: number;
+  /** Last batch sequence stored for this boot, 0 for none. */
+  readonly storedUpTo: number;
+};
+
+/** The rules of order, given to the ledger so that they are judged inside the same transaction that writes the effect. */
+export type OrderRules = {
+  batch(state: BootState, payload: BatchPayload): Rejection | null;
+  evidence(state: BootState, boot: BootId, bootCount: number): Rejection | null;
+};
+
+/** One slot of the verifier's clock. `readyAt`: from when the verifier could receive answers, unix ms. */
+export type SlotRow = Beacon & {
+  readonly readyAt: number;
+  readonly closedAt: number | null;
+  /** Why the slot counts for nobody; null when it counts. Only set once closed. */
+  readonly voidReason: string | null;
+};
+
+/** What is known of an epoch when all its slots are closed. Slots that were never opened are not listed: they are void. */
+export type EpochFacts = {
+  readonly epoch: number;
+  readonly firstSlot: number;
+  readonly slotCount: number;
+  readonly slots: readonly SlotRow[];
+  readonly nodes: readonly NodeFacts[];
+  /** Smallest token units each operator earned in all earlier epochs. */
+  readonly earnedBefore: ReadonlyMap<Address, bigint>;
+};
+
+export type NodeFacts = {
+  readonly nodeId: NodeId;
+  readonly operator: Address;
+  readonly evidenceLevel: EvidenceLevel;
+  /** Slots with accepted evidence, and slots in which readings were accepted; ascending. */
+  readonly answered: readonly number[];
+  readonly worked: readonly number[];
+};
+
+/** An epoch's outcome: everything that is posted, claimed and shown. */
+export type EpochOutcome = {
+  readonly epoch: number;
+  readonly firstSlot: number;
+  readonly slotCount: number;
+  readonly slotsVoid: number;
+  readonly nodes: readonly NodeOutcome[];
+  readonly operators: readonly OperatorOutcome[];
+  readonly total: bigint;
+  /** null when nothing was earned: no root is posted. */
+  readonly root: Hex | null;
+  /** SHA-256 of the epoch's verdicts in canonical bytes. */
+  readonly evidence: Hex;
+};
+
+export type NodeOutcome = {
+  readonly nodeId: NodeId;
+  readonly operator: Address;
+  readonly evidenceLevel: EvidenceLevel;
+  readonly slotsAttested: number;
+  readonly slotsExpected: number;
+  readonly slotsVoid: number;
+  readonly workUnits: number;
+  readonly amount: bigint;
+};
+
+export type OperatorOutcome = {
+  readonly operator: Address;
+  /** Earned in this epoch. */
+  readonly amount: bigint;
+  readonly cumulativeAmount: bigint;
+  readonly nodesRoot: Hex;
+  readonly proof: readonly Hex[];
+};
+
+/** A transaction that may have been sent: written before it is, resolved when the chain has shown what became of it. */
+export type Intent = {
+  readonly kind: "post-root" | "claim";
+  readonly epoch: number;
+  /** Whom a claim pays; empty for a root. */
+  readonly operator: Address | "";
+  readonly transaction: Hex;
+  /** The signed transaction: sending it twice cannot do anything twice. */
+  readonly raw: Hex;
+};
+
+/** An epoch on its way to the chain. */
+export type Settlement = {
+  readonly outcome: EpochOutcome;
+  readonly posted: boolean;
+  /** Operators whose claim of this epoch is known to be paid. */
+  readonly paid: readonly Address[];
+  readonly intents: readonly Intent[];
+};
+
+/** What is due by the verifier's clock. */
+export type SlotStep =
+  | { readonly kind: "close"; readonly slot: number; readonly voidReason: string | null }
+  | {
+      readonly kind: "open";
+      readonly slot: number;
+      readonly epoch: number;
+      readonly opensAt: number;
+      readonly closesAt: number;
+    }
+  /** The slot was opened by an earlier run and still lasts: announce its beacon again. */
+  | { readonly kind: "resume"; readonly slot: number; readonly readyAt: number }
+  | { readonly kind: "close-epoch"; readonly epoch: number }
+  | { readonly kind: "wait"; readonly until: number };
+
+export type SlotClock = {
+  readonly now: number;
+  readonly time: SlotTime;
+  /** When this run began to receive, unix ms. */
+  readonly readySince: number;
+  /** Slots not yet closed, ascending. */
+  readonly open: readonly SlotRow[];
+  /** The slot whose beacon this run published last. */
+  readonly announced: number | null;
+  readonly unfinishedEpochs: readonly number[];
+};
+
+/** What is due for an epoch on its way to the chain. */
+export type SettlementStep =
+  /** An earlier run may have sent this: find out before anything else. */
+  | { readonly kind: "resolve"; readonly intent: Intent }
+  | { readonly kind: "post-root" }
+  | { readonly kind: "claim"; readonly operator: OperatorOutcome }
+  | { readonly kind: "done" };
+
+export type NodeStatus = {
+  readonly state: "online" | "degraded" | "offline" | "unheard";
+  readonly since: number | null;
+  readonly reason: string;
+};
+
+/** What a node's state is judged from. */
+export type Heard = {
+  readonly now: number;
+  readonly slotMs: number;
+  readonly previous: NodeStatus;
+  readonly lastHeardAt: number | null;
+  /** Whether the newest session ended by its last will. */
+  readonly died: boolean;
+  /** Closed slots that count, newest first, as far back as the node was enrolled: did the node answer? */
+  readonly recentSlots: readonly boolean[];
+};
+
+/** The latest that is known of a node, for the page. */
+export type NodeRecord = Enrolment & {
+  readonly enrolledAt: number;
+  readonly status: NodeStatus;
+  readonly lastHeardAt: number | null;
+  readonly lastHeardBy: string | null;
+  /** Boot id named by the last will that ended the newest session; null while that session lives. */
+  readonly diedBoot: BootId | null;
+  readonly birth: Birth | null;
+  readonly boot: BootId | null;
+  readonly bootCount: number | null;
+  readonly uptimeSeconds: number | null;
+  readonly software: string | null;
+  readonly readingsStored: number;
+  readonly rejections: number;
+};
+
+export type StoredSeries = {
+  readonly series: string;
+  readonly unit: string;
+  readonly at: number;
+  readonly value: number;
+  readonly quality: number;
+};
+
+export type StoredReadings = {
+  readonly series: string;
+  readonly unit: string;
+  readonly times: readonly number[];
+  readonly values: readonly number[];
+  readonly qualities: readonly number[];
+};
+
+export type StoredRejection = {
+  readonly at: number;
+  readonly nodeId: NodeId | null;
+  readonly topic: string;
+  readonly rejection: Rejection;
+  readonly bytes: number;
+  readonly count: number;
+};
+
+/** One epoch as stored, with what the chain made of it. */
+export type EpochRecord = {
+  readonly outcome: EpochOutcome;
+  readonly closedAt: number;
+  readonly state: "closed" | "posted" | "settled" | "void";
+  readonly transaction: Hex | null;
+  readonly claims: readonly { operator: Address; amount: bigint; transaction: Hex | null }[];
+};
+
+export type Counts = { readonly readings: number; readonly batches: number };
+
+/** How long rows are kept. Ages in ms, the rest in rows. */
+export type Retention = {
+  readonly readingsMs: number;
+  readonly evidenceMs: number;
+  readonly rejections: number;
+};
+
+/**
+ * The coordinator's store of record. Every method is one transaction. SQLite today; whatever implements it passes
+ * `testing/ledger-behaviour.ts`. Methods throw CoordinatorFault when the store itself is broken; refusal is in the answers.
+ */
+export type Ledger = {
+  /** Adds or updates enrolled nodes; an enrolled NodeId keeps its history. */
+  enrol(nodes: readonly Enrolment[], at: number): Promise<void>;
+  nodes(): Promise<readonly NodeRecord[]>;
+  setStatus(changes: readonly { nodeId: NodeId; status: NodeStatus }[]): Promise<void>;
+
+  /** Judges the order of inputs and writes their effects, in order, all in one transaction: marker and effect together. */
+  admit(inputs: readonly Input[], rules: OrderRules): Promise<readonly Verdict[]>;
+
+  openSlot(slot: SlotRow): Promise<void>;
+  closeSlot(slot: number, closedAt: number, voidReason: string | null): Promise<void>;
+  /** Slots from `firstSlot` on, ascending. */
+  slots(firstSlot: number): Promise<readonly SlotRow[]>;
+  /** Nodes with accepted evidence per slot, for slots first..last. */
+  answers(first: number, last: number): Promise<readonly { nodeId: NodeId; slot: number; receivedAt: number }[]>;
+
+  /** Epochs with a slot that was opened, but without an outcome; ascending. */
+  unfinishedEpochs(): Promise<readonly number[]>;
+  epochFacts(epoch: number, firstSlot: number, slotCount: number): Promise<EpochFacts>;
+  /** Stores an outcome; an epoch that has one already keeps it. */
+  closeEpoch(outcome: EpochOutcome, closedAt: number): Promise<void>;
+  epochs(limit: number): Promise<readonly EpochRecord[]>;
+  epoch(epoch: number): Promise<EpochRecord | undefined>;
+  nodeRewards(nodeId: NodeId, limit: number): Promise<readonly (NodeOutcome & { epoch: number })[]>;
+  nodeEarned(nodeId: NodeId): Promise<bigint>;
+
+  /** Epochs with a root whose settlement is not finished, ascending. */
+  unsettled(): Promise<readonly Settlement[]>;
+  recordIntent(intent: Intent, at: number): Promise<void>;
+  /** Ends an intent: `confirmed` stores its effect too. `transaction` null: the effect was already on chain by another's hand. */
+  resolveIntent(intent: Intent, outcome: "confirmed" | "failed", transaction: Hex | null, at: number): Promise<void>;
+  /** The chain does not show these effects (any more): they are to be made again. */
+  reopen(epoch: number, lost: { posted: boolean; unpaid: readonly Address[] }): Promise<void>;
+
+  latestReadings(nodeId: NodeId): Promise<readonly StoredSeries[]>;
+  readings(nodeId: NodeId, series: string, from: number, to: number, limit: number): Promise<StoredReadings | null>;
+  rejections(limit: number, nodeId?: NodeId): Promise<readonly StoredRejection[]>;
+  rejectionCounts(): Promise<ReadonlyMap<string, number>>;
+  counts(): Promise<Counts>;
+
+  /** Removes what is older than the retention allows; returns rows removed. */
+  prune(retention: Retention, now: number): Promise<number>;
+  close(): Promise<void>;
+};

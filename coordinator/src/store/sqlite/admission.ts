@@ -1,0 +1,202 @@
+/** Writing inputs: the order of each is judged and its marker and effect are written in one transaction for the whole group. */
+import { type BatchPayload, type BootId, type NodeId, qualities, readingsOf } from "@cairn/protocol";
+import type { BootState, Input, OrderRules, RefusedInput, Verdict } from "../../model.ts";
+import type { Sqlite } from "./database.ts";
+
+const rowsPerInsert = 50;
+const readingColumns = 4;
+const sampleBytes = 256;
+
+export type Admission = (inputs: readonly Input[], rules: OrderRules) => readonly Verdict[];
+
+type BootRow = { boot: string; boot_count: number; stored_up_to: number; in_evidence: number };
+
+export function prepareAdmission(database: Sqlite): Admission {
+  const nodeRow = database.prepare<[string], { id: number }>("select id from node where node_id = ?");
+  const bootRow = database.prepare<[number, string], BootRow>("select * from boot where node = ? and boot = ?");
+  const bootByCount = database.prepare<[number, number], { boot: string }>(
+    "select boot from boot where node = ? and boot_count = ?",
+  );
+  const highestCount = database
+    .prepare<[number], number>("select coalesce(max(boot_count), 0) from boot where node = ? and in_evidence = 1")
+    .pluck();
+  const putBoot = database.prepare(
+    `insert into boot (node, boot, boot_count, stored_up_to, in_evidence) values (@node, @boot, @count, @upTo, @inEvidence)
+     on conflict (node, boot) do update set
+       stored_up_to = max(stored_up_to, excluded.stored_up_to), in_evidence = max(in_evidence, excluded.in_evidence)`,
+  );
+  const channelRow = database
+    .prepare<[number, string, string], number>("select id from channel where node = ? and series = ? and unit = ?")
+    .pluck();
+  const putChannel = database.prepare("insert into channel (node, series, unit) values (?, ?, ?)");
+  const putBatch = database.prepare(
+    "insert into batch (node, boot, sequence, readings, bytes, received_at, last_reading) values (?, ?, ?, ?, ?, ?, ?)",
+  );
+  const insertReadings = (rows: number) =>
+    database.prepare(
+      `insert into reading (channel, at, value, quality) values ${Array(rows).fill("(?, ?, ?, ?)").join(", ")}`,
+    );
+  const putReadings = insertReadings(rowsPerInsert);
+  const putReading = insertReadings(1);
+  const putDropped = database.prepare(
+    `insert into dropped (node, boot, first_sequence, last_sequence, readings, reason, stated_at)
+     values (?, ?, ?, ?, ?, ?, ?) on conflict do nothing`,
+  );
+  const putWork = database.prepare(
+    "insert into work (slot, node, readings) values (?, ?, ?) on conflict (slot, node) do update set readings = readings + excluded.readings",
+  );
+  const addTotals = database.prepare("update total set readings = readings + ?, batches = batches + ?");
+  const hear = database.prepare(
+    "update node set last_heard_at = ?, last_heard_by = ?, readings = readings + ?, died_boot = null where id = ?",
+  );
+  const putEvidence = database.prepare(
+    "insert into evidence (slot, node, received_at, token) values (?, ?, ?, ?) on conflict do nothing",
+  );
+  const noteEvidence = database.prepare(
+    "update node set boot = ?, boot_count = ?, uptime_seconds = ?, software = ? where id = ?",
+  );
+  const noteBirth = database.prepare("update node set birth = ? where id = ?");
+  const noteDeath = database.prepare(
+    "update node set died_boot = ? where id = ? and (birth is null or birth ->> '$.boot' = ?)",
+  );
+  const putRejection = database.prepare(
+    `insert into rejection (node_id, topic, code, detail, bytes, sample, first_at, at, count)
+     values (@nodeId, @topic, @code, @detail, @bytes, @sample, @at, @at, 1)
+     on conflict (node_id, topic, code, detail) do update set
+       at = excluded.at, bytes = excluded.bytes, sample = excluded.sample, count = count + 1`,
+  );
+  const countRejection = database.prepare(
+    "insert into rejection_count (code, count) values (?, 1) on conflict (code) do update set count = count + 1",
+  );
+  const noteRejection = database.prepare("update node set rejections = rejections + 1 where node_id = ?");
+
+  const nodes = new Map<string, number>();
+  const channels = new Map<string, number>();
+
+  function idOf(nodeId: NodeId): number {
+    const known = nodes.get(nodeId) ?? nodeRow.get(nodeId)?.id;
+    if (known === undefined) throw new RangeError(`no enrolled node ${nodeId}`);
+    nodes.set(nodeId, known);
+    return known;
+  }
+
+  function stateOf(node: number, boot: string, count: number): BootState {
+    const row = bootRow.get(node, boot);
+    return {
+      knownCount: row?.boot_count ?? null,
+      countUsedBy: row ? null : ((bootByCount.get(node, count)?.boot as BootId | undefined) ?? null),
+      highestCount: highestCount.get(node) ?? 0,
+      storedUpTo: row?.stored_up_to ?? 0,
+    };
+  }
+
+  /** Ids of channels first named in this transaction; they are remembered only once it has committed. */
+  let fresh = new Map<string, number>();
+
+  function channelOf(node: number, series: string, unit: string): number {
+    const key = `${node} ${series} ${unit}`;
+    const known = channels.get(key) ?? fresh.get(key);
+    if (known !== undefined) return known;
+    const id = channelRow.get(node, series, unit) ?? Number(putChannel.run(node, series, unit).lastInsertRowid);
+    fresh.set(key, id);
+    return id;
+  }
+
+  /** Returns the row id of the last reading written, 0 for none. */
+  function writeReadings(node: number, payload: BatchPayload): number {
+    let row: number[] = [];
+    let last: number | bigint = 0;
+    for (const reading of readingsOf(payload)) {
+      const channel = channelOf(node, reading.series, reading.unit);
+      row.push(channel, reading.at, reading.value, qualities.indexOf(reading.quality));
+      if (row.length === readingColumns * rowsPerInsert) {
+        last = putReadings.run(row).lastInsertRowid;
+        row = [];
+      }
+    }
+    for (let at = 0; at < row.length; at += readingColumns)
+      last = putReading.run(row.slice(at, at + readingColumns)).lastInsertRowid;
+    return Number(last);
+  }
+
+  function admitBatch(input: Input & { kind: "batch" }, rules: OrderRules): Verdict {
+    const { payload, receivedAt } = input;
+    const node = idOf(input.nodeId);
+    const state = stateOf(node, payload.boot, payload.n);
+    const rejection = rules.batch(state, payload);
+    if (rejection) return { rejection, storedUpTo: state.storedUpTo };
+    putBoot.run({ node, boot: payload.boot, count: payload.n, upTo: payload.seq, inEvidence: 0 });
+    const last = writeReadings(node, payload);
+    putBatch.run(node, payload.boot, payload.seq, input.readings, input.bytes, receivedAt, last);
+    for (const gap of payload.dropped ?? [])
+      putDropped.run(node, payload.boot, gap.first, gap.last, gap.readings, gap.reason, receivedAt);
+    if (input.readings > 0) putWork.run(input.slot, node, input.readings);
+    addTotals.run(input.readings, 1);
+    hear.run(receivedAt, "a batch of readings", input.readings, node);
+    return { rejection: null, storedUpTo: payload.seq };
+  }
+
+  function admitEvidence(input: Input & { kind: "evidence" }, rules: OrderRules): Verdict {
+    const node = idOf(input.nodeId);
+    const rejection = rules.evidence(stateOf(node, input.boot, input.bootCount), input.boot, input.bootCount);
+    if (rejection) return { rejection };
+    if (putEvidence.run(input.slot, node, input.receivedAt, input.token).changes === 0)
+      return { rejection: { code: "evidence-duplicate", detail: `slot ${input.slot}` } };
+    putBoot.run({ node, boot: input.boot, count: input.bootCount, upTo: 0, inEvidence: 1 });
+    noteEvidence.run(input.boot, input.bootCount, input.uptimeSeconds, input.software, node);
+    hear.run(input.receivedAt, "evidence", 0, node);
+    return { rejection: null };
+  }
+
+  function refuse({ nodeId, topic, receivedAt, bytes, rejection, sample }: Omit<RefusedInput, "kind">): void {
+    const detail = rejection.detail.slice(0, 200);
+    const { code } = rejection;
+    const row = { nodeId: nodeId ?? "", topic: topic.slice(0, 200), code, detail, bytes, at: receivedAt };
+    putRejection.run({ ...row, sample: sample.subarray(0, sampleBytes) });
+    countRejection.run(code);
+    if (nodeId) noteRejection.run(nodeId);
+  }
+
+  function admitOne(input: Input, rules: OrderRules): Verdict {
+    switch (input.kind) {
+      case "batch":
+        return admitBatch(input, rules);
+      case "evidence":
+        return admitEvidence(input, rules);
+      case "birth": {
+        const node = idOf(input.nodeId);
+        noteBirth.run(JSON.stringify(input.birth), node);
+        hear.run(input.receivedAt, "its birth message", 0, node);
+        return { rejection: null };
+      }
+      case "death":
+        noteDeath.run(input.boot, idOf(input.nodeId), input.boot);
+        return { rejection: null };
+      case "refused":
+        refuse(input);
+        return { rejection: input.rejection };
+    }
+  }
+
+  const admitAll = database.transaction((inputs: readonly Input[], rules: OrderRules) =>
+    inputs.map((input) => {
+      const verdict = admitOne(input, rules);
+      if (verdict.rejection && input.kind !== "refused") refuse(refusedOrder(input, verdict.rejection));
+      return verdict;
+    }),
+  );
+
+  return (inputs, rules) => {
+    fresh = new Map();
+    const verdicts = admitAll.immediate(inputs, rules);
+    for (const [key, id] of fresh) channels.set(key, id);
+    return verdicts;
+  };
+}
+
+/** An input of the right form that came out of order: what is kept of it. */
+function refusedOrder(input: Exclude<Input, RefusedInput>, rejection: RefusedInput["rejection"]): RefusedInput {
+  const { nodeId, topic, receivedAt } = input;
+  const bytes = input.kind === "batch" ? input.bytes : input.kind === "evidence" ? input.token.length : 0;
+  return { kind: "refused", nodeId, topic, receivedAt, bytes, rejection, sample: Buffer.alloc(0) };
+}

@@ -1,0 +1,53 @@
+/** Files the coordinator reads and writes beside its ledger: keys, roster, the network's description. */
+import { createPrivateKey, generateKeyPairSync, type KeyObject } from "node:crypto";
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, statSync, writeSync } from "node:fs";
+import { CoordinatorFault } from "../fault.ts";
+
+/** Throws CoordinatorFault `file-missing`. */
+export function readInput(path: string, what: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    throw new CoordinatorFault("file-missing", `cannot read the ${what} ${path}: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+}
+
+/** The coordinator's own P-256 key, made on the first start. */
+export function coordinatorKey(path: string): KeyObject {
+  if (!existsSync(path)) {
+    const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    writeDurably(path, privateKey.export({ format: "pem", type: "pkcs8" }).toString(), 0o600);
+  }
+  return createPrivateKey(readSecret(path, "coordinator's key"));
+}
+
+/** A secp256k1 private key as 0x and 64 hex digits. */
+export function secp256k1Key(path: string, what: string): Buffer {
+  const text = readSecret(path, what).trim();
+  if (!/^0x[0-9a-fA-F]{64}$/.test(text))
+    throw new CoordinatorFault("key-malformed", `the ${what} ${path} is not 0x and 64 hex digits`);
+  return Buffer.from(text.slice(2), "hex");
+}
+
+/** Refuses a secret that others on this machine may read. */
+function readSecret(path: string, what: string): string {
+  const bytes = readInput(path, what);
+  if ((statSync(path).mode & 0o077) !== 0)
+    throw new CoordinatorFault("key-exposed", `the ${what} ${path} may be read by others: chmod 600 ${path}`);
+  return bytes.toString("utf8");
+}
+
+/** Whole or not at all, also when the power goes. */
+export function writeDurably(path: string, text: string, mode = 0o644): void {
+  const draft = `${path}.new`;
+  const file = openSync(draft, "w", mode);
+  try {
+    writeSync(file, text);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  renameSync(draft, path);
+}

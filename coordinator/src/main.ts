@@ -9,7 +9,7 @@ import { CoordinatorFault, type FaultCode } from "./fault.ts";
 import type { Founding } from "./model.ts";
 import { startPipeline } from "./pipeline.ts";
 import { parseSettings, usage } from "./settings.ts";
-import { genesisOf, openSqliteLedger } from "./store/sqlite/sqlite-ledger.ts";
+import { foundingOf, openSqliteLedger } from "./store/sqlite/sqlite-ledger.ts";
 import { parseDeployment } from "./validate/deployment.ts";
 import { parseRoster } from "./validate/roster.ts";
 import { openChain } from "./wire/chain-rpc.ts";
@@ -17,6 +17,8 @@ import { coordinatorKey, readInput, secp256k1Key, writeDurably } from "./wire/fi
 
 const software = "cairn-coordinator 0.1.0";
 const day = 86_400_000;
+/** What evidence of each level counts; the stronger the key is held, the more. */
+const evidenceWeightBps = { software: 5_000, "secure-element": 8_000, "tpm-measured": 10_000 };
 /** Exit codes: 1 the world is broken, 2 a setting or an input file was refused. */
 const refusedExit = 2;
 const refusals: ReadonlySet<string> = new Set<FaultCode>([
@@ -39,54 +41,53 @@ async function main(): Promise<void> {
   const verifier = { address: addressOfKey(verifierKey), key: verifierKey };
   const settlementKey = `0x${secp256k1Key(settings.settlementKey, "settlement key").toString("hex")}`;
   const chain = openChain({ rpc: settings.rpc, ...deployment, settlementKey });
-  const terms = await chain.terms();
-  if (!terms.verifiers.includes(verifier.address))
+  const ledgerPath = join(settings.data, "ledger.sqlite");
+  const founded = foundingOf(ledgerPath);
+  const terms = await chain.terms().catch((cause: unknown) => {
+    if (cause instanceof CoordinatorFault || !founded) throw cause;
+    log.warn({ rpc: settings.rpc }, "the chain does not answer: settlement waits, everything else goes on");
+    return { ...founded, epochBudget: founded.parameters.epochBudget };
+  });
+  const { token, verifiers } = terms;
+  if (!verifiers.includes(verifier.address))
     throw new CoordinatorFault(
       "setting-refused",
       `--verifier-key is that of ${verifier.address}, which the contract's verifier set does not hold`,
     );
 
-  const ledgerPath = join(settings.data, "ledger.sqlite");
+  if (!founded && (await chain.lastEpoch()) > 0)
+    throw new CoordinatorFault(
+      "chain-foreign",
+      `the contract ${deployment.rewards} has epochs already, but ${ledgerPath} is new: bring the ledger back, or deploy anew`,
+    );
+
+  const { network, slotSeconds, slotsPerEpoch, workShareBps, uptimeFloorBps } = settings;
+  const { chainId, rewards } = deployment;
+  const { epochBudget } = terms;
+  const time = {
+    genesisAt: founded?.time.genesisAt ?? Math.ceil(Date.now() / 1000) * 1000,
+    slotMs: slotSeconds * 1000,
+    slotsPerEpoch,
+  };
   const founding: Founding = {
-    network: settings.network,
-    chainId: deployment.chainId,
-    rewards: deployment.rewards,
-    verifier: verifier.address,
-    time: {
-      genesisAt: genesisOf(ledgerPath) ?? Math.ceil(Date.now() / 1000) * 1000,
-      slotMs: settings.slotSeconds * 1000,
-      slotsPerEpoch: settings.slotsPerEpoch,
-    },
-    parameters: {
-      epochBudget: terms.epochBudget,
-      workShareBps: settings.workShareBps,
-      uptimeFloorBps: settings.uptimeFloorBps,
-      evidenceWeightBps: { software: 5_000, "secure-element": 8_000, "tpm-measured": 10_000 },
-    },
+    network,
+    chainId,
+    rewards,
+    token,
+    verifiers,
+    time,
+    parameters: { workShareBps, uptimeFloorBps, evidenceWeightBps, epochBudget },
   };
   const ledger = openSqliteLedger(ledgerPath, founding);
   await ledger.enrol(roster, Date.now());
 
-  const { network, chainId, rewards, time, parameters } = founding;
   const pipeline = await startPipeline({
     founding,
     ledger,
     chain,
     coordinatorKey: key,
     verifier,
-    networkView: {
-      network,
-      chainId,
-      rewards,
-      token: terms.token,
-      verifiers: [...terms.verifiers],
-      slotMs: time.slotMs,
-      slotsPerEpoch: time.slotsPerEpoch,
-      epochBudget: parameters.epochBudget.toString(),
-      workShareBps: parameters.workShareBps,
-      uptimeFloorBps: parameters.uptimeFloorBps,
-      software,
-    },
+    software,
     listen: {
       host: settings.host,
       mqttPort: settings.mqttPort,
@@ -99,6 +100,10 @@ async function main(): Promise<void> {
       rejections: settings.keepRejections,
     },
     log,
+    broken(err) {
+      log.fatal({ err }, "a judging thread died");
+      process.exit(1);
+    },
     now: Date.now,
     random: Math.random,
   });
@@ -107,7 +112,7 @@ async function main(): Promise<void> {
     network,
     chainId,
     rewards,
-    verifiers: [...terms.verifiers],
+    verifiers: [...verifiers],
     coordinatorKey: createPublicKey(key).export({ format: "pem", type: "spki" }).toString(),
     ...time,
   };

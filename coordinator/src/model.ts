@@ -39,7 +39,8 @@ export type Founding = {
   readonly network: string;
   readonly chainId: number;
   readonly rewards: Address;
-  readonly verifier: Address;
+  readonly token: { readonly address: Address; readonly symbol: string; readonly decimals: number };
+  readonly verifiers: readonly Address[];
   readonly time: SlotTime;
   readonly parameters: RewardParameters;
 };
@@ -103,8 +104,19 @@ export type RefusedInput = {
   readonly bytes: number;
   readonly rejection: Rejection;
   /** First bytes of the input, for whoever looks into it. */
-  readonly sample: Buffer;
+  readonly sample: Uint8Array;
 };
+
+/** What a judging thread is started with, and what it is told. Payloads of a group of arrivals lie one after the other in one buffer. */
+export type JudgeSettings = { readonly time: SlotTime };
+export type JudgeMessage =
+  | { readonly kind: "keys"; readonly keys: readonly (readonly [NodeId, string])[] }
+  | { readonly kind: "beacons"; readonly beacons: readonly Beacon[] }
+  | {
+      readonly kind: "arrivals";
+      readonly arrivals: readonly (Omit<Arrival, "payload"> & { readonly length: number })[];
+      readonly payloads: ArrayBuffer;
+    };
 
 /** What became of an input. For a batch `storedUpTo` is the boot's watermark after it. */
 export type Verdict = { readonly rejection: Rejection | null; readonly storedUpTo?: number };

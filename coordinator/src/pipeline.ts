@@ -6,10 +6,12 @@
  *   ledger -> views -> HTTP interface and live pages
  */
 import type { KeyObject } from "node:crypto";
-import { type Address, type NetworkView, type NodeId, type Rejection, signerOf, topicsOf } from "@cairn/protocol";
+import { availableParallelism } from "node:os";
+import { type Address, type NodeId, type Rejection, signerOf, topicsOf } from "@cairn/protocol";
 import type { Logger } from "pino";
 import { startFleet } from "./act/fleet.ts";
 import { createIngestQueue } from "./act/ingest-queue.ts";
+import { startJudges } from "./act/judges.ts";
 import { createPenalties } from "./act/penalties.ts";
 import { startSettlement } from "./act/settlement.ts";
 import { sendStorageReceipts, storageReceipts } from "./act/storage-receipts.ts";
@@ -20,7 +22,7 @@ import { orderRules } from "./decide/order.ts";
 import { settlementStep } from "./decide/settlement.ts";
 import { slotSteps } from "./decide/slots.ts";
 import type { Enrolment, Founding, Input, Ledger, Retention, Verdict } from "./model.ts";
-import { judgeArrival, judgeConnect, refusedInput } from "./validate/admission.ts";
+import { judgeConnect, refusedInput } from "./validate/admission.ts";
 import type { Chain } from "./wire/chain-rpc.ts";
 import { openEmbeddedBroker } from "./wire/embedded-broker.ts";
 import { startHttpApi } from "./wire/http-api.ts";
@@ -33,10 +35,12 @@ export type Edges = {
   readonly chain: Chain;
   readonly coordinatorKey: KeyObject;
   readonly verifier: { readonly address: Address; readonly key: Uint8Array };
-  readonly networkView: NetworkView;
+  readonly software: string;
   readonly listen: { host: string; mqttPort: number; httpPort: number; webDir: string | undefined };
   readonly retention: Retention;
   readonly log: Logger;
+  /** A part without which nothing goes on has died: end the process, its supervisor starts it again. */
+  broken(error: unknown): void;
   now(): number;
   random(): number;
 };
@@ -48,6 +52,9 @@ export type Pipeline = {
   stop(): Promise<void>;
 };
 
+const judgeThread = new URL("./admission-thread.ts", import.meta.url);
+/** One core serves the sockets and the ledger; the others, four at most, judge. */
+const judgeThreads = Math.min(4, Math.max(1, availableParallelism() - 1));
 const mostPages = 200;
 const pruneEveryMs = 60_000;
 const rejectionsEveryMs = 1_000;
@@ -68,9 +75,9 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
 
   const views = createViews({
     ledger,
-    time,
     now,
-    network: edges.networkView,
+    founding,
+    software: edges.software,
     perMinute: (nodeId) => fleet.readingsPerMinute(nodeId),
     queueDepth: () => queue.depth,
   });
@@ -85,8 +92,10 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
     fault: fault("fleet"),
   });
 
+  const judges = startJudges(judgeThread, judgeThreads, { time }, edges.broken);
+  judges.setKeys([...keys].map(pemOf));
   const queue = createIngestQueue({
-    judge: (arrival) => judgeArrival(arrival, { time, keyOf, beaconOf: (nonce) => verifier.beaconOf(nonce) }),
+    judge: (arrival) => judges.judge(arrival),
     admit: (inputs) => ledger.admit(inputs, orderRules),
     admitted,
     fault: fault("ingest"),
@@ -145,6 +154,7 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
     steps: slotSteps,
     outcomeOf: (facts) => closeEpoch(facts, parameters),
     flushed: () => queue.flush(),
+    beaconsChanged: (beacons) => judges.setBeacons(beacons),
     publishBeacon: (payload) => broker.publish(topics.beacon(edges.verifier.address), payload, { retain: true }),
     publishReceipt: (nodeId, payload) => broker.publish(topics.receipt(nodeId), payload),
     slotChanged: () => fleet.slotChanged(),
@@ -185,6 +195,7 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
     async enrol(nodes) {
       await ledger.enrol(nodes, now());
       for (const { nodeId, publicKey } of nodes) keys.set(nodeId, publicKey);
+      judges.setKeys([...keys].map(pemOf));
       fleet.slotChanged();
     },
     async stop() {
@@ -197,8 +208,13 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
       live.close();
       await http.close();
       await broker.close();
+      await judges.close();
       chain.close();
       await ledger.close();
     },
   };
+}
+
+function pemOf([nodeId, key]: [NodeId, KeyObject]): [NodeId, string] {
+  return [nodeId, key.export({ format: "pem", type: "spki" }).toString()];
 }

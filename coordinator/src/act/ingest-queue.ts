@@ -26,7 +26,7 @@ export type IngestActions = {
 };
 
 /** Most inputs of one transaction: bounds how long the event loop is held. */
-const groupSize = 64;
+const groupSize = 256;
 const capacity = 1_024;
 const retryMs = 1_000;
 

@@ -30,6 +30,8 @@ export type VerifierActions = {
   outcomeOf(facts: EpochFacts): EpochOutcome;
   /** Everything that has arrived is committed: a slot is closed on complete data. */
   flushed(): Promise<void>;
+  /** The beacons of this epoch and the one before: what evidence may answer. */
+  beaconsChanged(beacons: readonly Beacon[]): void;
   publishBeacon(payload: Buffer): void;
   publishReceipt(nodeId: NodeId, payload: Buffer): void;
   slotChanged(): void;
@@ -37,11 +39,7 @@ export type VerifierActions = {
   fault(error: unknown): void;
 };
 
-export type Verifier = {
-  /** The beacon that this verifier issued with this nonce, in this epoch or the one before. */
-  beaconOf(nonce: Hex): Beacon | undefined;
-  stop(): Promise<void>;
-};
+export type Verifier = { stop(): Promise<void> };
 
 const retryMs = 1_000;
 
@@ -67,6 +65,7 @@ export async function startVerifier(actions: VerifierActions): Promise<Verifier>
     const { epoch, slot, nonce, opensAt, closesAt } = beacon;
     remember(beacon);
     announced = slot;
+    actions.beaconsChanged([...beacons.values()]);
     actions.publishBeacon(encodeBeacon({ epoch, slot, nonce, opensAt, closesAt }, domain, verifier));
   }
 
@@ -165,7 +164,6 @@ export async function startVerifier(actions: VerifierActions): Promise<Verifier>
 
   const running = run();
   return {
-    beaconOf: (nonce) => beacons.get(nonce),
     async stop() {
       stopped = true;
       wake();

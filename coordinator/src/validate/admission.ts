@@ -1,5 +1,5 @@
 /**
- * The checks that need no ledger: who signed, is it whole, is it of the right shape. Pure; signatures are verified on the thread pool.
+ * The checks that need no ledger: who signed, is it whole, is it of the right shape. Pure.
  * Order of a batch's checks: key known, signature over the exact bytes, then size, JSON, schema. Nothing unsigned is unpacked.
  */
 import type { KeyObject } from "node:crypto";
@@ -23,9 +23,12 @@ import {
   type SlotTime,
   slotAt,
   ueidOf,
-  verifyEs256Async,
+  verifyEs256,
 } from "@cairn/protocol";
 import type { Arrival, Input } from "../model.ts";
+
+/** Bytes of a refused input that are kept. */
+const sampleBytes = 256;
 
 /** What judging needs to know; looked up by the caller, so that judging stays pure. */
 export type AdmissionFacts = {
@@ -35,24 +38,24 @@ export type AdmissionFacts = {
 };
 
 /** Turns one arrival into an input for the ledger; a refusal is an input too. Never throws on any bytes. */
-export async function judgeArrival(arrival: Arrival, facts: AdmissionFacts): Promise<Input> {
-  const judged = await judge(arrival, facts);
+export function judgeArrival(arrival: Arrival, facts: AdmissionFacts): Input {
+  const judged = judge(arrival, facts);
   return judged.ok ? judged.value : refusedInput(arrival, judged.rejection);
 }
 
 /** Who connects: null when the token proves the NodeId that it names. */
-export async function judgeConnect(
+export function judgeConnect(
   connect: { clientId: string; username: string; password: string },
   network: string,
   now: number,
   keyOf: AdmissionFacts["keyOf"],
-): Promise<Rejection | null> {
+): Rejection | null {
   const credential = parseCredential(connect, network, now);
   if (!credential.ok) return credential.rejection;
   const { nodeId, signingInput, signature } = credential.value;
   const key = keyOf(nodeId);
   if (!key) return { code: "key-unknown", detail: nodeId };
-  return (await verifyEs256Async(key, signingInput, signature))
+  return verifyEs256(key, signingInput, signature)
     ? null
     : { code: "signature-invalid", detail: `the connection token of ${nodeId}` };
 }
@@ -63,10 +66,11 @@ export function refusedInput(
   rejection: Rejection,
 ): Input {
   const { sender, topic, payload, receivedAt } = arrival;
-  return { kind: "refused", nodeId: sender, topic, receivedAt, bytes: payload.length, rejection, sample: payload };
+  const sample = Uint8Array.from(payload.subarray(0, sampleBytes));
+  return { kind: "refused", nodeId: sender, topic, receivedAt, bytes: payload.length, rejection, sample };
 }
 
-function judge(arrival: Arrival, facts: AdmissionFacts): Promise<Result<Input>> | Result<Input> {
+function judge(arrival: Arrival, facts: AdmissionFacts): Result<Input> {
   switch (arrival.channel) {
     case "batch":
       return judgeBatch(arrival, facts);
@@ -81,10 +85,10 @@ function judge(arrival: Arrival, facts: AdmissionFacts): Promise<Result<Input>> 
   }
 }
 
-async function judgeBatch(arrival: Arrival, facts: AdmissionFacts): Promise<Result<Input>> {
+function judgeBatch(arrival: Arrival, facts: AdmissionFacts): Result<Input> {
   const envelope = parseBatchEnvelope(arrival.payload);
   if (!envelope.ok) return envelope;
-  const forged = await judgeSignature(arrival.sender, envelope.value, facts);
+  const forged = judgeSignature(arrival.sender, envelope.value, facts);
   if (forged) return { ok: false, rejection: forged };
   const payload = parseBatchPayload(envelope.value);
   if (!payload.ok) return payload;
@@ -104,10 +108,10 @@ async function judgeBatch(arrival: Arrival, facts: AdmissionFacts): Promise<Resu
   };
 }
 
-async function judgeEvidence(arrival: Arrival, facts: AdmissionFacts): Promise<Result<Input>> {
+function judgeEvidence(arrival: Arrival, facts: AdmissionFacts): Result<Input> {
   const envelope = parseEvidenceEnvelope(arrival.payload);
   if (!envelope.ok) return envelope;
-  const forged = await judgeSignature(arrival.sender, envelope.value, facts);
+  const forged = judgeSignature(arrival.sender, envelope.value, facts);
   if (forged) return { ok: false, rejection: forged };
   const claims = parseEvidenceClaims(envelope.value);
   if (!claims.ok) return claims;
@@ -139,15 +143,15 @@ async function judgeEvidence(arrival: Arrival, facts: AdmissionFacts): Promise<R
   };
 }
 
-async function judgeSignature(
+function judgeSignature(
   sender: NodeId,
   envelope: Signed & { nodeId: NodeId },
   facts: AdmissionFacts,
-): Promise<Rejection | null> {
+): Rejection | null {
   if (envelope.nodeId !== sender) return { code: "key-mismatch", detail: `signed in the name of ${envelope.nodeId}` };
   const key = facts.keyOf(sender);
   if (!key) return { code: "key-unknown", detail: sender };
-  return (await verifyEs256Async(key, envelope.signingInput, envelope.signature))
+  return verifyEs256(key, envelope.signingInput, envelope.signature)
     ? null
     : { code: "signature-invalid", detail: "ES256 over the received bytes" };
 }

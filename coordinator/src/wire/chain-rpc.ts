@@ -15,7 +15,7 @@ export type ChainTerms = {
 };
 
 export type Chain = {
-  /** What the contracts say; throws CoordinatorFault when they are not those of this network. */
+  /** What the contracts say. Throws CoordinatorFault `chain-foreign` when they are not those of this network. */
   terms(): Promise<ChainTerms>;
   lastEpoch(): Promise<number>;
   /** null while the epoch has no root. */

@@ -20,7 +20,16 @@ import {
   slotAt,
   slotOpensAt,
 } from "@cairn/protocol";
-import type { EpochRecord, Ledger, NodeOutcome, NodeRecord, SlotRow, StoredRejection, StoredSeries } from "../model.ts";
+import type {
+  EpochRecord,
+  Founding,
+  Ledger,
+  NodeOutcome,
+  NodeRecord,
+  SlotRow,
+  StoredRejection,
+  StoredSeries,
+} from "../model.ts";
 import type { Views } from "./http-api.ts";
 
 /** Closed slots that a node's page shows. */
@@ -28,14 +37,16 @@ const verdictsShown = 60;
 
 export type ViewSource = {
   readonly ledger: Ledger;
-  readonly time: SlotTime;
-  readonly network: NetworkView;
+  readonly founding: Founding;
+  readonly software: string;
   now(): number;
   perMinute(nodeId: string): number;
   queueDepth(): number;
 };
 
-export function createViews({ ledger, time, network, now, perMinute, queueDepth }: ViewSource): Views {
+export function createViews({ ledger, founding, software, now, perMinute, queueDepth }: ViewSource): Views {
+  const { time } = founding;
+
   async function slotFacts(firstSlot: number): Promise<SlotFacts> {
     const slots = new Map((await ledger.slots(firstSlot)).map((row): [number, SlotRow] => [row.slot, row]));
     const answers = new Map<string, Map<number, number>>();
@@ -66,7 +77,7 @@ export function createViews({ ledger, time, network, now, perMinute, queueDepth 
 
   return {
     node,
-    network: async () => network,
+    network: async () => networkView(founding, software),
     fleet: async () => fleetView(await ledger.nodes(), await slotFacts(firstOfEpoch()), perMinute),
     async readings(nodeId, series, from, to, limit) {
       const stored = await ledger.readings(nodeId, series, from, to, limit);
@@ -91,6 +102,23 @@ export type SlotFacts = {
   /** Slot to the time of the node's accepted evidence, per NodeId. */
   readonly answers: ReadonlyMap<string, ReadonlyMap<number, number>>;
 };
+
+function networkView(founding: Founding, software: string): NetworkView {
+  const { network, chainId, rewards, token, verifiers, time, parameters } = founding;
+  return {
+    network,
+    chainId,
+    rewards,
+    token,
+    verifiers: [...verifiers],
+    slotMs: time.slotMs,
+    slotsPerEpoch: time.slotsPerEpoch,
+    epochBudget: parameters.epochBudget.toString(),
+    workShareBps: parameters.workShareBps,
+    uptimeFloorBps: parameters.uptimeFloorBps,
+    software,
+  };
+}
 
 export function fleetView(
   nodes: readonly NodeRecord[],

@@ -1,15 +1,29 @@
 /** Writing inputs: the order of each is judged and its marker and effect are written in one transaction for the whole group. */
-import { type BatchPayload, type BootId, type NodeId, qualities, readingsOf } from "@cairn/protocol";
+import type { BatchPayload, BootId, NodeId } from "@cairn/protocol";
 import type { BootState, Input, OrderRules, RefusedInput, Verdict } from "../../model.ts";
 import type { Sqlite } from "./database.ts";
 
 const rowsPerInsert = 50;
 const readingColumns = 4;
-const sampleBytes = 256;
 
 export type Admission = (inputs: readonly Input[], rules: OrderRules) => readonly Verdict[];
 
-type BootRow = { boot: string; boot_count: number; stored_up_to: number; in_evidence: number };
+type BootRow = { node: number; boot: string; boot_count: number; stored_up_to: number };
+
+/** What one transaction has seen and still has to write. Forgotten when the transaction fails. */
+type Group = {
+  readonly boots: Map<string, BootRow>;
+  /** Ids of channels first named in this transaction. */
+  readonly channels: Map<string, number>;
+  readonly work: Map<string, { slot: number; node: number; readings: number }>;
+  readonly heard: Map<number, { at: number; by: string; readings: number }>;
+  readings: number;
+  batches: number;
+};
+
+function emptyGroup(): Group {
+  return { boots: new Map(), channels: new Map(), work: new Map(), heard: new Map(), readings: 0, batches: 0 };
+}
 
 export function prepareAdmission(database: Sqlite): Admission {
   const nodeRow = database.prepare<[string], { id: number }>("select id from node where node_id = ?");
@@ -21,7 +35,7 @@ export function prepareAdmission(database: Sqlite): Admission {
     .prepare<[number], number>("select coalesce(max(boot_count), 0) from boot where node = ? and in_evidence = 1")
     .pluck();
   const putBoot = database.prepare(
-    `insert into boot (node, boot, boot_count, stored_up_to, in_evidence) values (@node, @boot, @count, @upTo, @inEvidence)
+    `insert into boot (node, boot, boot_count, stored_up_to, in_evidence) values (?, ?, ?, ?, ?)
      on conflict (node, boot) do update set
        stored_up_to = max(stored_up_to, excluded.stored_up_to), in_evidence = max(in_evidence, excluded.in_evidence)`,
   );
@@ -46,7 +60,7 @@ export function prepareAdmission(database: Sqlite): Admission {
     "insert into work (slot, node, readings) values (?, ?, ?) on conflict (slot, node) do update set readings = readings + excluded.readings",
   );
   const addTotals = database.prepare("update total set readings = readings + ?, batches = batches + ?");
-  const hear = database.prepare(
+  const noteHeard = database.prepare(
     "update node set last_heard_at = ?, last_heard_by = ?, readings = readings + ?, died_boot = null where id = ?",
   );
   const putEvidence = database.prepare(
@@ -72,6 +86,7 @@ export function prepareAdmission(database: Sqlite): Admission {
 
   const nodes = new Map<string, number>();
   const channels = new Map<string, number>();
+  let group = emptyGroup();
 
   function idOf(nodeId: NodeId): number {
     const known = nodes.get(nodeId) ?? nodeRow.get(nodeId)?.id;
@@ -81,35 +96,35 @@ export function prepareAdmission(database: Sqlite): Admission {
   }
 
   function stateOf(node: number, boot: string, count: number): BootState {
-    const row = bootRow.get(node, boot);
+    const known = group.boots.get(`${node} ${boot}`) ?? bootRow.get(node, boot);
     return {
-      knownCount: row?.boot_count ?? null,
-      countUsedBy: row ? null : ((bootByCount.get(node, count)?.boot as BootId | undefined) ?? null),
-      highestCount: highestCount.get(node) ?? 0,
-      storedUpTo: row?.stored_up_to ?? 0,
+      knownCount: known?.boot_count ?? null,
+      countUsedBy: known ? null : ((bootByCount.get(node, count)?.boot as BootId | undefined) ?? null),
+      get highestCount() {
+        return highestCount.get(node) ?? 0;
+      },
+      storedUpTo: known?.stored_up_to ?? 0,
     };
   }
 
-  /** Ids of channels first named in this transaction; they are remembered only once it has committed. */
-  let fresh = new Map<string, number>();
-
   function channelOf(node: number, series: string, unit: string): number {
     const key = `${node} ${series} ${unit}`;
-    const known = channels.get(key) ?? fresh.get(key);
+    const known = channels.get(key) ?? group.channels.get(key);
     if (known !== undefined) return known;
     const id = channelRow.get(node, series, unit) ?? Number(putChannel.run(node, series, unit).lastInsertRowid);
-    fresh.set(key, id);
+    group.channels.set(key, id);
     return id;
   }
 
   /** Returns the row id of the last reading written, 0 for none. */
-  function writeReadings(node: number, payload: BatchPayload): number {
+  function writeReadings(node: number, { series }: BatchPayload): number {
     let row: number[] = [];
     let last: number | bigint = 0;
-    for (const reading of readingsOf(payload)) {
-      const channel = channelOf(node, reading.series, reading.unit);
-      row.push(channel, reading.at, reading.value, qualities.indexOf(reading.quality));
-      if (row.length === readingColumns * rowsPerInsert) {
+    for (const { s, u, t, d, v, q } of series) {
+      const channel = channelOf(node, s, u);
+      for (const [index, value] of v.entries()) {
+        row.push(channel, t + (d[index] ?? 0), value, q?.[index] ?? 0);
+        if (row.length < readingColumns * rowsPerInsert) continue;
         last = putReadings.run(row).lastInsertRowid;
         row = [];
       }
@@ -120,20 +135,44 @@ export function prepareAdmission(database: Sqlite): Admission {
   }
 
   function admitBatch(input: Input & { kind: "batch" }, rules: OrderRules): Verdict {
-    const { payload, receivedAt } = input;
+    const { payload, receivedAt, readings } = input;
+    const { boot, n, seq } = payload;
     const node = idOf(input.nodeId);
-    const state = stateOf(node, payload.boot, payload.n);
+    const state = stateOf(node, boot, n);
     const rejection = rules.batch(state, payload);
     if (rejection) return { rejection, storedUpTo: state.storedUpTo };
-    putBoot.run({ node, boot: payload.boot, count: payload.n, upTo: payload.seq, inEvidence: 0 });
+    if (state.knownCount === null) putBoot.run(node, boot, n, seq, 0);
+    group.boots.set(`${node} ${boot}`, { node, boot, boot_count: n, stored_up_to: seq });
     const last = writeReadings(node, payload);
-    putBatch.run(node, payload.boot, payload.seq, input.readings, input.bytes, receivedAt, last);
+    putBatch.run(node, boot, seq, readings, input.bytes, receivedAt, last);
     for (const gap of payload.dropped ?? [])
-      putDropped.run(node, payload.boot, gap.first, gap.last, gap.readings, gap.reason, receivedAt);
-    if (input.readings > 0) putWork.run(input.slot, node, input.readings);
-    addTotals.run(input.readings, 1);
-    hear.run(receivedAt, "a batch of readings", input.readings, node);
-    return { rejection: null, storedUpTo: payload.seq };
+      putDropped.run(node, boot, gap.first, gap.last, gap.readings, gap.reason, receivedAt);
+    const worked = `${input.slot} ${node}`;
+    const work = group.work.get(worked)?.readings ?? 0;
+    if (readings > 0) group.work.set(worked, { slot: input.slot, node, readings: work + readings });
+    group.readings += readings;
+    group.batches += 1;
+    hear(node, receivedAt, "a batch of readings", readings);
+    return { rejection: null, storedUpTo: seq };
+  }
+
+  function hear(node: number, at: number, by: string, readings: number): void {
+    group.heard.set(node, { at, by, readings: readings + (group.heard.get(node)?.readings ?? 0) });
+  }
+
+  function writeHeard(node: number): void {
+    const heard = group.heard.get(node);
+    if (heard) noteHeard.run(heard.at, heard.by, heard.readings, node);
+    group.heard.delete(node);
+  }
+
+  /** The rows that many inputs of a group touch are written once, at its end. */
+  function writeGroup(): void {
+    for (const { node, boot, boot_count, stored_up_to } of group.boots.values())
+      putBoot.run(node, boot, boot_count, stored_up_to, 0);
+    for (const { slot, node, readings } of group.work.values()) putWork.run(slot, node, readings);
+    for (const node of [...group.heard.keys()]) writeHeard(node);
+    if (group.batches > 0) addTotals.run(group.readings, group.batches);
   }
 
   function admitEvidence(input: Input & { kind: "evidence" }, rules: OrderRules): Verdict {
@@ -142,9 +181,9 @@ export function prepareAdmission(database: Sqlite): Admission {
     if (rejection) return { rejection };
     if (putEvidence.run(input.slot, node, input.receivedAt, input.token).changes === 0)
       return { rejection: { code: "evidence-duplicate", detail: `slot ${input.slot}` } };
-    putBoot.run({ node, boot: input.boot, count: input.bootCount, upTo: 0, inEvidence: 1 });
+    putBoot.run(node, input.boot, input.bootCount, 0, 1);
     noteEvidence.run(input.boot, input.bootCount, input.uptimeSeconds, input.software, node);
-    hear.run(input.receivedAt, "evidence", 0, node);
+    hear(node, input.receivedAt, "evidence", 0);
     return { rejection: null };
   }
 
@@ -152,7 +191,7 @@ export function prepareAdmission(database: Sqlite): Admission {
     const detail = rejection.detail.slice(0, 200);
     const { code } = rejection;
     const row = { nodeId: nodeId ?? "", topic: topic.slice(0, 200), code, detail, bytes, at: receivedAt };
-    putRejection.run({ ...row, sample: sample.subarray(0, sampleBytes) });
+    putRejection.run({ ...row, sample });
     countRejection.run(code);
     if (nodeId) noteRejection.run(nodeId);
   }
@@ -166,10 +205,11 @@ export function prepareAdmission(database: Sqlite): Admission {
       case "birth": {
         const node = idOf(input.nodeId);
         noteBirth.run(JSON.stringify(input.birth), node);
-        hear.run(input.receivedAt, "its birth message", 0, node);
+        hear(node, input.receivedAt, "its birth message", 0);
         return { rejection: null };
       }
       case "death":
+        writeHeard(idOf(input.nodeId));
         noteDeath.run(input.boot, idOf(input.nodeId), input.boot);
         return { rejection: null };
       case "refused":
@@ -178,18 +218,20 @@ export function prepareAdmission(database: Sqlite): Admission {
     }
   }
 
-  const admitAll = database.transaction((inputs: readonly Input[], rules: OrderRules) =>
-    inputs.map((input) => {
+  const admitAll = database.transaction((inputs: readonly Input[], rules: OrderRules) => {
+    const verdicts = inputs.map((input) => {
       const verdict = admitOne(input, rules);
       if (verdict.rejection && input.kind !== "refused") refuse(refusedOrder(input, verdict.rejection));
       return verdict;
-    }),
-  );
+    });
+    writeGroup();
+    return verdicts;
+  });
 
   return (inputs, rules) => {
-    fresh = new Map();
+    group = emptyGroup();
     const verdicts = admitAll.immediate(inputs, rules);
-    for (const [key, id] of fresh) channels.set(key, id);
+    for (const [key, id] of group.channels) channels.set(key, id);
     return verdicts;
   };
 }
@@ -198,5 +240,5 @@ export function prepareAdmission(database: Sqlite): Admission {
 function refusedOrder(input: Exclude<Input, RefusedInput>, rejection: RefusedInput["rejection"]): RefusedInput {
   const { nodeId, topic, receivedAt } = input;
   const bytes = input.kind === "batch" ? input.bytes : input.kind === "evidence" ? input.token.length : 0;
-  return { kind: "refused", nodeId, topic, receivedAt, bytes, rejection, sample: Buffer.alloc(0) };
+  return { kind: "refused", nodeId, topic, receivedAt, bytes, rejection, sample: new Uint8Array() };
 }

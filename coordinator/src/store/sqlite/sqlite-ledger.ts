@@ -178,8 +178,8 @@ export function openSqliteLedger(path: string, founding: Founding): Ledger {
 
 /** Writes the founding terms into a new ledger; refuses a ledger that was founded on others. */
 function found(database: Sqlite, founding: Founding): void {
-  const terms = JSON.stringify(founding, (_, value) => (typeof value === "bigint" ? value.toString() : value));
-  const known = database.prepare<[], string>("select founding from network").pluck().get();
+  const terms = encodeFounding(founding);
+  const known = foundingText(database);
   if (known === undefined) database.prepare("insert into network values (1, ?)").run(terms);
   else if (known !== terms) {
     database.close();
@@ -190,12 +190,26 @@ function found(database: Sqlite, founding: Founding): void {
   }
 }
 
-/** Genesis of the network that a ledger file was founded for, unix ms; undefined for a new file. */
-export function genesisOf(path: string): number | undefined {
+/** The terms on which the network in this ledger file was founded; undefined for a new file. */
+export function foundingOf(path: string): Founding | undefined {
   const database = openDatabase(path);
-  const terms = database.prepare<[], string>("select founding from network").pluck().get();
+  const text = foundingText(database);
   database.close();
-  return terms === undefined ? undefined : (JSON.parse(terms) as Founding).time.genesisAt;
+  return text === undefined ? undefined : decodeFounding(text);
+}
+
+function foundingText(database: Sqlite): string | undefined {
+  return database.prepare<[], string>("select founding from network").pluck().get();
+}
+
+function encodeFounding(founding: Founding): string {
+  const { epochBudget, ...parameters } = founding.parameters;
+  return JSON.stringify({ ...founding, parameters: { ...parameters, epochBudget: epochBudget.toString() } });
+}
+
+function decodeFounding(text: string): Founding {
+  const founding = JSON.parse(text);
+  return { ...founding, parameters: { ...founding.parameters, epochBudget: BigInt(founding.parameters.epochBudget) } };
 }
 
 function nodeRecord(row: NodeColumns): NodeRecord {

@@ -1,0 +1,178 @@
+/**
+ * The load of the ingest benchmark, in a process of its own: simulated nodes with real keys, each on its own MQTT connection, send
+ * signed batches made beforehand and wait for storage receipts. Raw sockets, because a full client would use up the second core.
+ *
+ * Started by bench/ingest.ts with a JSON plan on the command line; prints one JSON line per state: {"ready":..}, {"done":..}.
+ */
+import { createPrivateKey } from "node:crypto";
+import { connect, type Socket } from "node:net";
+import {
+  type BootId,
+  encodeBatch,
+  encodeCredential,
+  limits,
+  type NodeId,
+  type Reading,
+  signerOf,
+  topicsOf,
+} from "@cairn/protocol";
+
+export type LoadPlan = {
+  readonly port: number;
+  readonly network: string;
+  readonly keys: readonly { nodeId: NodeId; privateKey: string }[];
+  readonly batchesPerKey: number;
+  readonly readingsPerBatch: number;
+  /** Batches of one node that may wait for their receipt. */
+  readonly window: number;
+  /** Distinguishes the boots of repeated runs against one coordinator. */
+  readonly run: number;
+};
+
+const plan = JSON.parse(process.argv[2] ?? "") as LoadPlan;
+const topics = topicsOf(plan.network);
+const series = ["load.a", "load.b", "load.c", "load.d", "load.e"];
+
+function readingsOf(key: number, sequence: number): Reading[] {
+  const perSeries = plan.readingsPerBatch / series.length;
+  const start = 1_790_000_000_000 + plan.run * 1_000_000_000 + sequence * perSeries * 1_000;
+  return Array.from({ length: plan.readingsPerBatch }, (_, index) => ({
+    series: series[index % series.length] ?? "load.a",
+    unit: "count",
+    at: start + Math.floor(index / series.length) * 1_000,
+    value: Math.round(Math.sin(key + sequence * 7 + index) * 10_000) / 100,
+    quality: "good",
+  }));
+}
+
+/** MQTT 3.1.1 fixed header: type and flags, then the remaining length. */
+function packet(first: number, ...parts: Buffer[]): Buffer {
+  const body = Buffer.concat(parts);
+  const length: number[] = [];
+  let rest = body.length;
+  do {
+    length.push((rest & 0x7f) | (rest > 0x7f ? 0x80 : 0));
+    rest >>= 7;
+  } while (rest > 0);
+  return Buffer.concat([Buffer.of(first, ...length), body]);
+}
+
+function text(value: string): Buffer {
+  const bytes = Buffer.from(value);
+  return Buffer.concat([Buffer.of(bytes.length >> 8, bytes.length & 0xff), bytes]);
+}
+
+class SimulatedNode {
+  readonly #batches: Buffer[];
+  readonly #connect: Buffer;
+  readonly #subscribe: Buffer;
+  readonly #done: () => void;
+  #socket: Socket | undefined;
+  #sent = 0;
+  #stored = 0;
+  #pending: Buffer = Buffer.alloc(0);
+
+  constructor(nodeId: NodeId, privateKey: string, index: number, done: () => void) {
+    const signer = signerOf(createPrivateKey(privateKey));
+    const boot = Buffer.from(`${nodeId}${plan.run}`).subarray(-16).toString("hex") as BootId;
+    const topic = topics.node(nodeId, "batch");
+    this.#done = done;
+    this.#batches = Array.from({ length: plan.batchesPerKey }, (_, at) => {
+      const sequence = at + 1;
+      const readings = readingsOf(index, sequence);
+      const payload = encodeBatch({ boot, bootCount: plan.run, sequence, dropped: [], readings }, nodeId, signer);
+      if (payload.length > limits.messageBytes) throw new Error("a batch of the load is too large");
+      const id = 1 + (at % 65_535);
+      return packet(0x32, text(topic), Buffer.of(id >> 8, id & 0xff), payload);
+    });
+    const password = encodeCredential(plan.network, nodeId, Date.now(), signer);
+    this.#connect = packet(
+      0x10,
+      text("MQTT"),
+      Buffer.of(4, 0b1100_0010, 0x0e, 0x10),
+      text(nodeId),
+      text(nodeId),
+      text(password),
+    );
+    this.#subscribe = packet(0x82, Buffer.of(0, 1), text(topics.receipt(nodeId)), Buffer.of(0));
+  }
+
+  /** Resolves when the broker has answered the subscription. */
+  connect(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const socket = connect({ port: plan.port, host: "127.0.0.1", noDelay: true });
+      this.#socket = socket;
+      socket.on("error", reject);
+      socket.on("close", () => reject(new Error("the broker closed a connection of the load")));
+      socket.on("data", (chunk) => this.#receive(chunk, resolve));
+      socket.write(this.#connect);
+      socket.write(this.#subscribe);
+    });
+  }
+
+  send(): void {
+    while (this.#sent < this.#batches.length && this.#sent < this.#stored + plan.window) {
+      const batch = this.#batches[this.#sent];
+      this.#sent += 1;
+      if (batch) this.#socket?.write(batch);
+    }
+  }
+
+  close(): void {
+    this.#socket?.removeAllListeners().destroy();
+  }
+
+  #receive(chunk: Buffer, subscribed: () => void): void {
+    this.#pending = this.#pending.length > 0 ? Buffer.concat([this.#pending, chunk]) : chunk;
+    for (;;) {
+      let length = 0;
+      let at = 1;
+      for (let shift = 0; ; shift += 7) {
+        const byte = this.#pending[at];
+        if (byte === undefined) return;
+        at += 1;
+        length += (byte & 0x7f) << shift;
+        if (byte < 0x80) break;
+      }
+      if (this.#pending.length < at + length) return;
+      this.#packet(this.#pending[0] ?? 0, this.#pending.subarray(at, at + length), subscribed);
+      this.#pending = this.#pending.subarray(at + length);
+    }
+  }
+
+  #packet(first: number, body: Buffer, subscribed: () => void): void {
+    const type = first >> 4;
+    if (type === 9) subscribed();
+    if (type !== 3) return;
+    const topicLength = body.readUInt16BE(0);
+    const qos = (first >> 1) & 3;
+    const receipt = body.subarray(2 + topicLength + (qos > 0 ? 2 : 0)).toString("latin1");
+    const claims = JSON.parse(Buffer.from(receipt.split(".")[1] ?? "", "base64url").toString());
+    if (claims.refused) throw new Error(`a batch of the load was refused: ${JSON.stringify(claims.refused)}`);
+    this.#stored = Math.max(this.#stored, claims.upTo);
+    if (this.#stored >= this.#batches.length) this.#done();
+    else this.send();
+  }
+}
+
+function say(message: Record<string, unknown>): void {
+  process.stdout.write(`${JSON.stringify(message)}\n`);
+}
+
+let left = plan.keys.length;
+let startedAt = 0;
+const nodes = plan.keys.map(
+  ({ nodeId, privateKey }, index) =>
+    new SimulatedNode(nodeId, privateKey, index, () => {
+      left -= 1;
+      if (left > 0) return;
+      const seconds = (performance.now() - startedAt) / 1000;
+      const { user, system } = process.cpuUsage(cpu);
+      say({ done: { seconds, cpuSeconds: (user + system) / 1e6 } });
+      for (const node of nodes) node.close();
+    }),
+);
+for (const node of nodes) await node.connect();
+const cpu = process.cpuUsage();
+startedAt = performance.now();
+for (const node of nodes) node.send();

@@ -12,9 +12,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
+import { openLaboratory } from "@cairn/localnet";
 import { nodeIdOf } from "@cairn/protocol";
 import Database from "better-sqlite3";
-import { startBenchCoordinator } from "./coordinator-process.ts";
 import type { LoadPlan } from "./ingest-load.ts";
 import { median } from "./median.ts";
 
@@ -104,8 +104,10 @@ const keys = Array.from({ length: keyCount }, (_, index) => {
     privateKey: privateKey.export({ format: "pem", type: "pkcs8" }).toString(),
   };
 });
-const coordinator = await startBenchCoordinator(folder, keys);
-const ledger = new Database(join(coordinator.data, "ledger.sqlite"), { readonly: true });
+const laboratory = await openLaboratory({ simulated: keys.map(({ name, publicKey }) => ({ name, publicKey })) });
+laboratory.coordinator.start();
+await laboratory.coordinatorReady();
+const ledger = new Database(laboratory.ledgerFile, { readonly: true });
 const schema = ledger
   .prepare<[], string>("select sql from sqlite_master where tbl_name = 'reading' and sql is not null order by rootpage")
   .pluck()
@@ -122,7 +124,7 @@ try {
     const inserting = bareInserts(folder, schema);
     const before = stored();
     const plan = {
-      port: coordinator.mqttPort,
+      port: laboratory.mqttPort,
       network: "local",
       keys,
       batchesPerKey,
@@ -147,7 +149,7 @@ try {
   }
 } finally {
   ledger.close();
-  await coordinator.stop();
+  await laboratory.close();
   rmSync(folder, { recursive: true, force: true });
 }
 const figures = { readings_per_s: Math.round(median(rates)), ratio_to_limit: Number(median(ratios).toFixed(3)) };

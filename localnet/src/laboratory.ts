@@ -8,7 +8,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Address } from "@cairn/protocol";
+import { type Address, type Network, parseNetwork } from "@cairn/protocol";
 import { anvilBinary, type Chain, chainId, type Deployment, openChain } from "./chain.ts";
 import { awaitHealth, type CoordinatorClient, coordinatorClient } from "./coordinator.ts";
 import { houseRoot, programFile } from "./house.ts";
@@ -47,12 +47,16 @@ export type Laboratory = {
   readonly operators: readonly Address[];
   readonly nodes: readonly LocalNode[];
   readonly chain: Chain;
+  /** Address of the coordinator's HTTP interface. */
+  readonly base: string;
   readonly client: CoordinatorClient;
   readonly anvil: Part;
   readonly coordinator: Part;
   /** The daemon of an enrolled node; `more` is appended to its command line. */
   node(index: number, more?: readonly string[]): Part;
   coordinatorReady(): Promise<void>;
+  /** The network as a node knows it. */
+  network(): Network;
   log(name: string): string;
   /** Ends every part and removes the folder. */
   close(): Promise<void>;
@@ -110,7 +114,8 @@ export async function openLaboratory(plan: LaboratoryPlan = {}): Promise<Laborat
     ...["--slot-seconds", `${plan.slotSeconds ?? 10}`, "--slots-per-epoch", `${plan.slotsPerEpoch ?? 6}`],
     ...(plan.coordinator ?? []),
   ]);
-  const client = coordinatorClient(`http://${host}:${httpPort}`);
+  const base = `http://${host}:${httpPort}`;
+  const client = coordinatorClient(base);
   const networkFile = join(data, "network.json");
 
   return {
@@ -123,6 +128,7 @@ export async function openLaboratory(plan: LaboratoryPlan = {}): Promise<Laborat
     operators,
     nodes,
     chain,
+    base,
     client,
     anvil,
     coordinator,
@@ -140,6 +146,11 @@ export async function openLaboratory(plan: LaboratoryPlan = {}): Promise<Laborat
     },
     async coordinatorReady() {
       await awaitHealth(client, readyWithinMs);
+    },
+    network() {
+      const network = parseNetwork(readFileSync(networkFile));
+      if (!network.ok) throw new Error(network.rejection.detail);
+      return network.value;
     },
     log: (name) => readFileSync(join(folder, "logs", `${name}.log`), "utf8"),
     async close() {

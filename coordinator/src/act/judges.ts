@@ -15,6 +15,9 @@ export type Judges = {
   close(): Promise<void>;
 };
 
+/** A judge makes garbage only: a small young generation keeps its memory flat. */
+const resourceLimits = { maxYoungGenerationSizeMb: 4 };
+
 type Waiting = { readonly arrival: Arrival; readonly resolve: (input: Input) => void };
 
 /** `thread`: module of the thread's entry. `fault` is called when a thread dies: what it held is not answered, so its senders keep it. */
@@ -25,7 +28,7 @@ export function startJudges(
   fault: (error: unknown) => void,
 ): Judges {
   const workers = Array.from({ length: count }, () => {
-    const worker = new Worker(thread, { workerData: settings });
+    const worker = new Worker(thread, { workerData: settings, resourceLimits });
     const sent: Waiting[][] = [];
     worker.on("message", (inputs: Input[]) => {
       const group = sent.shift() ?? [];

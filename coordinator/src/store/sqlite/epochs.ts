@@ -132,8 +132,10 @@ export function prepareEpochs(database: Sqlite): EpochStore {
   const openIntents = database.prepare<[number], IntentColumns>(
     "select kind, epoch, operator, tx_hash, raw from intent where epoch = ? and state = 'open' order by made_at",
   );
+  // After a chain lost its last blocks, signing the same thing anew gives the same transaction.
   const putIntent = database.prepare(
-    "insert into intent (kind, epoch, operator, tx_hash, raw, state, made_at) values (?, ?, ?, ?, ?, 'open', ?)",
+    `insert into intent (kind, epoch, operator, tx_hash, raw, state, made_at) values (?, ?, ?, ?, ?, 'open', ?)
+     on conflict (kind, epoch, operator, tx_hash) do update set state = 'open', made_at = excluded.made_at, resolved_at = null`,
   );
   const endIntent = database.prepare(
     "update intent set state = ?, resolved_at = ? where kind = ? and epoch = ? and operator = ? and tx_hash = ? and state = 'open'",

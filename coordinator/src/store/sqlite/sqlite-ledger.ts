@@ -1,5 +1,6 @@
 /** The ledger on SQLite: one file, one writer, group commits. */
 import { createPublicKey } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import type { Address, Birth, BootId, EvidenceLevel, NodeId, RejectionCode } from "@cairn/protocol";
 import { CoordinatorFault } from "../../fault.ts";
 import type { Enrolment, Founding, Ledger, NodeRecord, NodeStatus, Retention, StoredRejection } from "../../model.ts";
@@ -91,15 +92,14 @@ export function openSqliteLedger(path: string, founding: Founding): Ledger {
   const pruneReadings = database.prepare(
     "delete from reading where rowid in (select rowid from reading where rowid <= ? order by rowid limit ?)",
   );
+  // A batch goes with its last reading: row ids begin anew in an empty table, and an old batch would then name younger readings.
   const pruneBatches = database.prepare(
-    "delete from batch where id in (select id from batch where received_at < ? order by received_at limit ?)",
+    "delete from batch where received_at < ? and last_reading < (select coalesce(min(rowid), 9007199254740991) from reading)",
   );
-  const pruneEvidence = database.prepare(
-    "delete from evidence where slot < (select coalesce(min(slot), 0) from slot where closes_at >= ?)",
-  );
-  const pruneWork = database.prepare(
-    "delete from work where slot < (select coalesce(min(slot), 0) from slot where closes_at >= ?)",
-  );
+  const oldestSlotKept = `select coalesce(min(slot), 0) from slot
+    where closes_at >= ? or epoch > (select coalesce(max(epoch), 0) from epoch)`;
+  const pruneEvidence = database.prepare(`delete from evidence where slot < (${oldestSlotKept})`);
+  const pruneWork = database.prepare(`delete from work where slot < (${oldestSlotKept})`);
   const pruneSlots = database.prepare(
     "delete from slot where closes_at < ? and epoch <= (select coalesce(max(epoch), 0) from epoch)",
   );
@@ -109,7 +109,7 @@ export function openSqliteLedger(path: string, founding: Founding): Ledger {
   const prune = database.transaction(({ readingsMs, evidenceMs, rejections }: Retention, now: number) => {
     const lastReading = lastOldReading.get(now - readingsMs);
     let removed = lastReading ? pruneReadings.run(lastReading, pruneAtMost).changes : 0;
-    if (removed < pruneAtMost) removed += pruneBatches.run(now - readingsMs, pruneAtMost).changes;
+    removed += pruneBatches.run(now - readingsMs).changes;
     removed += pruneEvidence.run(now - evidenceMs).changes;
     removed += pruneWork.run(now - evidenceMs).changes + pruneSlots.run(now - evidenceMs).changes;
     return removed + pruneRejections.run(rejections).changes;
@@ -181,7 +181,7 @@ function found(database: Sqlite, founding: Founding): void {
   const terms = encodeFounding(founding);
   const known = foundingText(database);
   if (known === undefined) database.prepare("insert into network values (1, ?)").run(terms);
-  else if (known !== terms) {
+  else if (!isDeepStrictEqual(decodeFounding(known), founding)) {
     database.close();
     throw new CoordinatorFault(
       "ledger-foreign",

@@ -4,8 +4,9 @@
  */
 import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import Type, { type Static } from "typebox";
+import type { Signer } from "./es256.ts";
 import { type BootId, bootIdPattern, isNodeId, type NodeId } from "./identity.ts";
-import { encodeDetached, type ParsedJws, parseDetached, type Signed, type Signer } from "./jws.ts";
+import { encodeDetached, type ParsedJws, parseDetached, type Signed } from "./jws.ts";
 import { limits } from "./limits.ts";
 import { accept, type Result, reject } from "./result.ts";
 import { checker, parseJson } from "./schema.ts";
@@ -97,7 +98,8 @@ export const BatchPayload = Type.Object(
 );
 export type BatchPayload = Static<typeof BatchPayload>;
 
-const checkPayload = checker("batch", BatchPayload);
+/** A batch of the largest size has some 2,400 members. */
+const checkPayload = checker("batch", BatchPayload, 10_000);
 
 const plain = "cairn-batch+json";
 const compressed = "cairn-batch+json+zstd";

@@ -3,11 +3,10 @@ import Type, { type Static } from "typebox";
 import { type Address, addressPattern, type Hex, hex32Pattern } from "./identity.ts";
 import { limits } from "./limits.ts";
 import { accept, type Result, reject } from "./result.ts";
-import { checker, parseJson } from "./schema.ts";
+import { checker, parseJson, Whole } from "./schema.ts";
 import { type Beacon, beaconDigest, type Domain, recoverSigner, signDigest } from "./typed-data.ts";
 
 export const signaturePattern = "^0x[0-9a-f]{130}$";
-const Whole = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 
 export const BeaconMessage = Type.Object(
   {

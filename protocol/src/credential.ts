@@ -3,14 +3,15 @@
  * token signed by the key. It opens the connection only; every message carries its own signature.
  */
 import Type from "typebox";
+import type { Signer } from "./es256.ts";
 import { isNodeId, type NodeId } from "./identity.ts";
-import { encodeJws, parseJws, type Signed, type Signer } from "./jws.ts";
+import { encodeJws, parseJws, type Signed } from "./jws.ts";
 import { limits } from "./limits.ts";
 import { accept, type Result, reject } from "./result.ts";
-import { checker, parseJson } from "./schema.ts";
+import { checker, parseJson, Whole } from "./schema.ts";
 
 const Claims = Type.Object(
-  { aud: Type.String({ maxLength: 64 }), sub: Type.String({ maxLength: 64 }), iat: Type.Integer({ minimum: 0 }) },
+  { aud: Type.String({ maxLength: 64 }), sub: Type.String({ maxLength: 64 }), iat: Whole },
   { additionalProperties: false },
 );
 const checkClaims = checker("credential", Claims);

@@ -3,17 +3,18 @@
  * Claims of the RFC stand under their registered JSON names; ours stand in `cairn`, defined by the profile `evidenceProfile`.
  */
 import Type, { type Static } from "typebox";
+import type { Signer } from "./es256.ts";
 import { type Hex, isNodeId, type NodeId } from "./identity.ts";
-import { encodeJws, parseJws, type Signed, type Signer } from "./jws.ts";
+import { encodeJws, parseJws, type Signed } from "./jws.ts";
 import { limits } from "./limits.ts";
 import { accept, type Result, reject } from "./result.ts";
-import { checker, parseJson } from "./schema.ts";
+import { checker, parseJson, printablePattern, Whole } from "./schema.ts";
 
 /** The eat_profile claim: which claims this token must hold and what those under `cairn` mean. */
 export const evidenceProfile = "urn:x-cairn:evidence:1";
 
 const mediaType = "eat+jwt";
-const Text = Type.String({ minLength: 1, maxLength: 128 });
+const Text = Type.String({ pattern: printablePattern, maxLength: 128 });
 
 export const EvidenceClaims = Type.Object(
   {
@@ -23,9 +24,9 @@ export const EvidenceClaims = Type.Object(
     /** Base64url of 33 bytes, see `ueidOf`. */
     ueid: Type.String({ pattern: "^[A-Za-z0-9_-]{44}$" }),
     /** Unix seconds by the node's clock: told, never believed. */
-    iat: Type.Integer({ minimum: 0 }),
+    iat: Whole,
     /** Seconds since this boot of the daemon. */
-    uptime: Type.Integer({ minimum: 0 }),
+    uptime: Whole,
     /** Rises by one with every boot. */
     bootcount: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
     /** Base64url of the boot id's 16 bytes. */
@@ -46,9 +47,9 @@ export const EvidenceClaims = Type.Object(
     ),
     cairn: Type.Object(
       {
-        slot: Type.Integer({ minimum: 0 }),
+        slot: Whole,
         /** Last batch sequence of this boot for which the node holds a storage receipt. */
-        storedUpTo: Type.Integer({ minimum: 0 }),
+        storedUpTo: Whole,
       },
       { additionalProperties: false },
     ),

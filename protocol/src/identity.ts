@@ -37,12 +37,21 @@ export function ueidOf(publicKey: KeyObject): Buffer {
   return Buffer.concat([Buffer.of(0x01), createHash("sha256").update(spkiOf(publicKey)).digest()]);
 }
 
+/** DER of an SPKI of P-256 with an uncompressed point, up to the point's coordinates (RFC 5480 section 2). */
+const spkiPrefix = Buffer.from("3059301306072a8648ce3d020106082a8648ce3d03010703420004", "hex");
+
+/** Always with the point in full: OpenSSL exports a point as compressed as it came, and one key would have two identities. */
 function spkiOf(publicKey: KeyObject): Buffer {
-  return publicKey.export({ format: "der", type: "spki" });
+  const { x = "", y = "" } = publicKey.export({ format: "jwk" });
+  return Buffer.concat([spkiPrefix, Buffer.from(x, "base64url"), Buffer.from(y, "base64url")]);
 }
 
-/** Reads a device public key (PEM, SPKI). Refuses everything that is not EC P-256. */
+/** One block with the label of an SPKI: createPublicKey would also take a private key, a certificate, or the first block of many. */
+const spkiPem = /^\s*-----BEGIN PUBLIC KEY-----[A-Za-z0-9+/=\s]+-----END PUBLIC KEY-----\s*$/;
+
+/** Reads a public key as every device and coordinator has one: EC P-256, PEM, SPKI. Refuses everything else. */
 export function parseDevicePublicKey(pem: string): Result<KeyObject> {
+  if (!spkiPem.test(pem)) return reject("credential-malformed", "not one PEM block that begins BEGIN PUBLIC KEY");
   let key: KeyObject;
   try {
     key = createPublicKey({ key: pem, format: "pem" });
@@ -51,6 +60,6 @@ export function parseDevicePublicKey(pem: string): Result<KeyObject> {
   }
   const curve = key.asymmetricKeyDetails?.namedCurve;
   if (key.asymmetricKeyType !== "ec" || curve !== "prime256v1")
-    return reject("credential-malformed", `device keys are EC P-256, this one is ${curve ?? key.asymmetricKeyType}`);
+    return reject("credential-malformed", `the key must be EC P-256, this one is ${curve ?? key.asymmetricKeyType}`);
   return accept(key);
 }

@@ -2,31 +2,9 @@
  * JSON Web Signatures with ES256 (RFC 7515, RFC 7518 section 3.4): compact, and detached with unencoded payload (RFC 7797).
  * Only parsing, signing input and the check of one signature; keys stay with the caller.
  */
-import { type KeyObject, sign, verify } from "node:crypto";
+import type { Signer } from "./es256.ts";
 import { accept, type Result, reject } from "./result.ts";
 import { parseJson } from "./schema.ts";
-
-/** Signs bytes with P-256 and SHA-256; returns r || s, 64 bytes (IEEE P1363). The key may live in a file, a TPM or a token. */
-export type Signer = (bytes: Uint8Array) => Uint8Array;
-
-/** A signer over a private key held in this process. */
-export function signerOf(privateKey: KeyObject): Signer {
-  const key = { key: privateKey, dsaEncoding: "ieee-p1363" } as const;
-  return (bytes) => sign("sha256", bytes, key);
-}
-
-export function verifyEs256(publicKey: KeyObject, signingInput: Uint8Array, signature: Uint8Array): boolean {
-  return verify("sha256", signingInput, { key: publicKey, dsaEncoding: "ieee-p1363" }, signature);
-}
-
-/** The same check on libuv's thread pool: a coordinator verifies thousands a second without holding up its event loop. */
-export function verifyEs256Async(publicKey: KeyObject, signingInput: Uint8Array, signature: Uint8Array) {
-  return new Promise<boolean>((resolve) => {
-    verify("sha256", signingInput, { key: publicKey, dsaEncoding: "ieee-p1363" }, signature, (error, valid) =>
-      resolve(error === null && valid),
-    );
-  });
-}
 
 /** What a signature covers, and the signature: ready for `verifyEs256`. */
 export type Signed = { readonly signingInput: Buffer; readonly signature: Buffer };
@@ -47,8 +25,9 @@ export function parseJws(text: string): Result<ParsedJws> {
     return reject("envelope-malformed", "not base64url");
   const header = parseHeader(head);
   if (!header.ok) return header;
-  if (header.value.b64 === false)
-    return reject("envelope-malformed", "unencoded payload where an encoded one is expected");
+  const { b64 = true, crit } = header.value;
+  if (b64 !== true) return reject("envelope-malformed", "unencoded payload where an encoded one is expected");
+  if (crit !== undefined) return reject("envelope-malformed", "the header marks as critical what is not understood");
   const signature = Buffer.from(tail, "base64url");
   if (signature.length !== 64)
     return reject("envelope-malformed", `signature of ${signature.length} bytes, ES256 has 64`);
@@ -98,8 +77,11 @@ export function parseDetached(message: Buffer): Result<ParsedJws> {
 /** One sender repeats the same header for days: the last ones read are kept, by their exact text. */
 const headers = new Map<string, Record<string, unknown>>();
 const headersKept = 4_096;
+/** Characters of an encoded header. Ours have at most 170; what is kept of 4,096 longer ones would fill the memory. */
+const headerLimit = 512;
 
 function parseHeader(text: string): Result<Record<string, unknown>> {
+  if (text.length > headerLimit) return reject("envelope-malformed", `a protected header of ${text.length} characters`);
   const known = headers.get(text);
   if (known) return accept(known);
   const json = parseJson(Buffer.from(text, "base64url"), "the protected header");

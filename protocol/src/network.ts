@@ -1,9 +1,9 @@
 /** A network's public description: what a node or a page must know and trust. Written by the coordinator as JSON. */
-import { createPublicKey, type KeyObject } from "node:crypto";
+import type { KeyObject } from "node:crypto";
 import Type, { type Static } from "typebox";
-import { type Address, addressPattern } from "./identity.ts";
+import { type Address, addressPattern, parseDevicePublicKey } from "./identity.ts";
 import { accept, type Result, reject } from "./result.ts";
-import { checker, parseJson } from "./schema.ts";
+import { checker, parseJson, Whole } from "./schema.ts";
 import { networkPattern } from "./topics.ts";
 import type { Domain } from "./typed-data.ts";
 
@@ -18,7 +18,7 @@ export const NetworkDescriptor = Type.Object(
     /** The coordinator's P-256 public key, SPKI PEM: signs storage receipts and desired state. */
     coordinatorKey: Type.String({ maxLength: 512 }),
     /** Unix ms at which slot 0 of epoch 1 opens. */
-    genesisAt: Type.Integer({ minimum: 0 }),
+    genesisAt: Whole,
     slotMs: Type.Integer({ minimum: 1_000, maximum: 3_600_000 }),
     slotsPerEpoch: Type.Integer({ minimum: 1, maximum: 8_192 }),
   },
@@ -44,17 +44,15 @@ export function parseNetwork(bytes: Uint8Array): Result<Network> {
   const descriptor = json.ok ? check(json.value) : json;
   if (!descriptor.ok) return descriptor;
   const { network, chainId, rewards, verifiers, coordinatorKey, genesisAt, slotMs, slotsPerEpoch } = descriptor.value;
-  try {
-    return accept({
-      network,
-      domain: { chainId, verifyingContract: rewards as Address },
-      verifiers: verifiers as Address[],
-      coordinatorKey: createPublicKey(coordinatorKey),
-      time: { genesisAt, slotMs, slotsPerEpoch },
-    });
-  } catch {
-    return reject("schema-mismatch", "network descriptor: /coordinatorKey is not a public key in PEM");
-  }
+  const key = parseDevicePublicKey(coordinatorKey);
+  if (!key.ok) return reject("schema-mismatch", `network descriptor: /coordinatorKey: ${key.rejection.detail}`);
+  return accept({
+    network,
+    domain: { chainId, verifyingContract: rewards as Address },
+    verifiers: verifiers as Address[],
+    coordinatorKey: key.value,
+    time: { genesisAt, slotMs, slotsPerEpoch },
+  });
 }
 
 export function slotAt(time: SlotTime, atMs: number): number {

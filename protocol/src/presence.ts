@@ -3,21 +3,22 @@ import Type, { type Static } from "typebox";
 import { bootIdPattern } from "./identity.ts";
 import { limits } from "./limits.ts";
 import { type Result, reject } from "./result.ts";
-import { checker, parseJson } from "./schema.ts";
+import { checker, parseJson, printablePattern, Whole } from "./schema.ts";
 
 const Boot = Type.String({ pattern: bootIdPattern });
+const Name = Type.String({ pattern: printablePattern, maxLength: 64 });
 
 /** Retained. Published on every connect, so that a broker's restart leaves no node unavailable. */
 export const Birth = Type.Object(
   {
     boot: Boot,
     bootCount: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
-    software: Type.String({ minLength: 1, maxLength: 64 }),
-    profile: Type.String({ minLength: 1, maxLength: 64 }),
+    software: Name,
+    profile: Name,
     /** What the node can do, as dotted words: `sensor.gnss`, `sensor.host`. */
     capabilities: Type.Array(Type.String({ pattern: "^[a-z][a-z0-9.-]{0,63}$" }), { maxItems: 64 }),
     /** Version of the desired state the node holds, 0 for none. */
-    desiredVersion: Type.Integer({ minimum: 0 }),
+    desiredVersion: Whole,
   },
   { additionalProperties: false },
 );
@@ -28,10 +29,7 @@ export const Death = Type.Object({ boot: Boot }, { additionalProperties: false }
 export type Death = Static<typeof Death>;
 
 /** Retained. Nodes hold their data while `online` is false. `at`: unix ms. */
-export const CoordinatorState = Type.Object(
-  { online: Type.Boolean(), at: Type.Integer({ minimum: 0 }) },
-  { additionalProperties: false },
-);
+export const CoordinatorState = Type.Object({ online: Type.Boolean(), at: Whole }, { additionalProperties: false });
 export type CoordinatorState = Static<typeof CoordinatorState>;
 
 const checkBirth = checker("birth", Birth);

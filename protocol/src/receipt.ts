@@ -6,12 +6,13 @@
 import type { KeyObject } from "node:crypto";
 import Type, { type Static } from "typebox";
 import { signaturePattern } from "./beacon.ts";
+import { type Signer, verifyEs256 } from "./es256.ts";
 import { type Address, addressPattern, type BootId, bootIdPattern, type NodeId, nodeIdPattern } from "./identity.ts";
-import { encodeJws, parseJws, type Signer, verifyEs256 } from "./jws.ts";
+import { encodeJws, parseJws } from "./jws.ts";
 import { limits } from "./limits.ts";
 import { type RejectionCode, rejectionCodes } from "./rejections.ts";
 import { accept, type Result, reject } from "./result.ts";
-import { checker, parseJson } from "./schema.ts";
+import { checker, parseJson, Whole } from "./schema.ts";
 import { type Domain, recoverSigner, type SlotReceipt, signDigest, slotReceiptDigest } from "./typed-data.ts";
 
 /** Every batch of `boot` up to `upTo` is durable. `refused` tells why the newest one is not among them. */
@@ -22,7 +23,6 @@ export type StorageReceipt = {
   readonly refused?: { readonly sequence: number; readonly code: RejectionCode };
 };
 
-const Whole = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 const StorageClaims = Type.Object(
   {
     aud: Type.String({ pattern: nodeIdPattern }),
@@ -116,6 +116,9 @@ function parseSlots(bytes: Buffer, trust: ReceiptTrust): Result<Receipt> {
   if (!message.ok) return message;
   const { verifier, signature, ...fields } = message.value;
   const receipt = fields as SlotReceipt;
+  const bitmapDigits = 2 + 2 * Math.ceil(receipt.slotCount / 8);
+  if (receipt.credited.length !== bitmapDigits || receipt.void.length !== bitmapDigits)
+    return reject("schema-mismatch", `slot receipt: a bitmap that is not of ${receipt.slotCount} slots`);
   if (receipt.nodeId !== trust.nodeId) return reject("identity-mismatch", "the receipt is for another node");
   const signer = recoverSigner(slotReceiptDigest(trust.domain, receipt), signature);
   if (!signer || signer !== verifier || !trust.verifiers.includes(signer))

@@ -25,16 +25,16 @@ export const rejections = {
     remedy: "Check that the node signs with the key that was enrolled and that nothing rewrites its messages.",
   },
   "topic-unknown": {
-    sentence: "The topic is none of the network's topics.",
+    sentence: "The topic is none on which this network takes messages from nodes.",
     remedy: "Use the topics of protocol version 1 and the network's own name.",
   },
   "topic-forbidden": {
-    sentence: "The topic belongs to another node or is written by the coordinator alone.",
-    remedy: "Publish under the node's own topics only.",
+    sentence: "The node published under another node's topic, or subscribed to one that is not open to it.",
+    remedy: "Publish under the node's own topics only; subscribe to those, to beacons and the coordinator's state.",
   },
   "payload-too-large": {
     sentence: "The message is larger than the network takes.",
-    remedy: "Send batches of at most 131072 bytes (1048576 bytes when unpacked).",
+    remedy: "Send batches of at most 131072 bytes (1048576 when unpacked), other messages of at most 8192.",
   },
   "envelope-malformed": {
     sentence: "The signed envelope cannot be read: it is not a JWS of the expected form.",
@@ -49,7 +49,7 @@ export const rejections = {
     remedy: "Compare the payload with the schema that the detail names; update the node's software.",
   },
   "boot-regressed": {
-    sentence: "The boot counter is not higher than that of an earlier boot with another boot id.",
+    sentence: "The boot counter fell behind that of earlier evidence, or another boot id has used it already.",
     remedy: "Look for a second device with the same key or a restored disk image; enrol this device anew.",
   },
   "boot-mismatch": {
@@ -57,7 +57,7 @@ export const rejections = {
     remedy: "Do not copy or edit the node's data folder; restart the node to begin a new boot.",
   },
   "sequence-duplicate": {
-    sentence: "A batch with this boot id and sequence number is already stored.",
+    sentence: "A batch with this boot id and sequence number is already stored, or was stated as dropped.",
     remedy: "Nothing is lost and nothing is to be done: the receipt was sent again.",
   },
   "sequence-gap": {
@@ -65,8 +65,8 @@ export const rejections = {
     remedy: "The node sends again from the last stored sequence number; if it persists, restart the node.",
   },
   "nonce-unknown": {
-    sentence: "The evidence answers a nonce that this verifier never issued.",
-    remedy: "Check that the node trusts this network's verifiers.",
+    sentence: "The nonce in the evidence is none that this verifier issued for the slot it names.",
+    remedy: "Check that the node trusts this network's verifiers; a nonce of more than two epochs ago is forgotten.",
   },
   "evidence-late": {
     sentence: "The evidence arrived after the window of its slot had closed.",

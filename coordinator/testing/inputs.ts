@@ -23,7 +23,16 @@ export function batchInput(
   const { slot = 0, receivedAt = slotTime(slot) + 1_000, ...rest } = fields;
   const payload: BatchPayload = { boot, n: 1, seq: 1, series: [column("host.load", [receivedAt], [0.5])], ...rest };
   const readings = payload.series.reduce((sum, { v }) => sum + v.length, 0);
-  return { kind: "batch", nodeId, topic: topics.node(nodeId, "batch"), receivedAt, slot, bytes: 300, payload, readings };
+  return {
+    kind: "batch",
+    nodeId,
+    topic: topics.node(nodeId, "batch"),
+    receivedAt,
+    slot,
+    bytes: 300,
+    payload,
+    readings,
+  };
 }
 
 export function evidenceInput(nodeId: NodeId, boot: BootId, fields: Partial<Kind<"evidence">> = {}): Kind<"evidence"> {

@@ -15,7 +15,7 @@ export type SettlementActions = {
     claimed(operator: Address): Promise<bigint>;
     signPostRoot(outcome: EpochOutcome & { root: Hex }, signatures: readonly Hex[]): Promise<SignedTransaction>;
     signClaim(epoch: number, operator: OperatorOutcome): Promise<SignedTransaction>;
-    send(raw: Hex): Promise<"sent" | "nonce-used">;
+    send(raw: Hex): Promise<"sent" | "nonce-used" | "nonce-gap">;
     outcomeOf(transaction: Hex, timeoutMs: number): Promise<"success" | "reverted" | null>;
   };
   readonly domain: Domain;
@@ -53,7 +53,7 @@ export function startSettlement(actions: SettlementActions): Settler {
       const unpaid: Address[] = [];
       for (const { operator, cumulativeAmount, amount } of outcome.operators)
         if (amount > 0n && (await chain.claimed(operator)) < cumulativeAmount) unpaid.push(operator);
-      if (!posted || (state === "settled" && unpaid.length > 0)) await ledger.reopen(outcome.epoch, { posted, unpaid });
+      if (!posted || unpaid.length > 0) await ledger.reopen(outcome.epoch, { posted, unpaid });
     }
   }
 
@@ -76,13 +76,17 @@ export function startSettlement(actions: SettlementActions): Settler {
     if (root === null) return;
     const kind = step.kind;
     const operator = step.kind === "claim" ? step.operator.operator : "";
+    const wanted = { kind, epoch, operator } as const;
+    // Anyone may claim for an operator; what is done already would be refused before it could be signed.
+    if (await hasEffect(wanted, outcome))
+      return ledger.resolveIntent({ ...wanted, transaction: "0x", raw: "0x" }, "confirmed", null, actions.now());
     const signed =
       step.kind === "claim"
         ? await chain.signClaim(epoch, step.operator)
         : await chain.signPostRoot({ ...outcome, root }, [
             signDigest(epochRootDigest(actions.domain, { ...outcome, root }), actions.verifierKey),
           ]);
-    const intent: Intent = { kind, epoch, operator, ...signed };
+    const intent: Intent = { ...wanted, ...signed };
     await ledger.recordIntent(intent, actions.now());
     await resolve(intent, outcome);
   }
@@ -94,7 +98,9 @@ export function startSettlement(actions: SettlementActions): Settler {
     if (mined === "success") return end("confirmed", intent.transaction);
     if (await hasEffect(intent, outcome)) return end("confirmed", null);
     if (mined === "reverted") return end("failed", null);
-    if ((await chain.send(intent.raw)) === "nonce-used") {
+    const sent = await chain.send(intent.raw);
+    if (sent === "nonce-gap") return end("failed", null);
+    if (sent === "nonce-used") {
       const late = await chain.outcomeOf(intent.transaction, 0);
       return late === "success" ? end("confirmed", intent.transaction) : end("failed", null);
     }
@@ -108,7 +114,10 @@ export function startSettlement(actions: SettlementActions): Settler {
   }
 
   /** Whether the chain already shows what the intent is for, by whosever hand. */
-  async function hasEffect(intent: Intent, outcome: EpochOutcome): Promise<boolean> {
+  async function hasEffect(
+    intent: Pick<Intent, "kind" | "epoch" | "operator">,
+    outcome: EpochOutcome,
+  ): Promise<boolean> {
     if (intent.kind === "post-root") {
       const root = await chain.rootOf(intent.epoch);
       if (root !== null && root !== outcome.root)

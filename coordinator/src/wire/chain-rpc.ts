@@ -24,8 +24,11 @@ export type Chain = {
   claimed(operator: Address): Promise<bigint>;
   signPostRoot(outcome: EpochOutcome & { root: Hex }, signatures: readonly Hex[]): Promise<SignedTransaction>;
   signClaim(epoch: number, operator: OperatorOutcome): Promise<SignedTransaction>;
-  /** `nonce-used`: another transaction of this account took its place, this one will never be mined. */
-  send(raw: Hex): Promise<"sent" | "nonce-used">;
+  /**
+   * `nonce-used`: another transaction of this account took its place, this one will never be mined. `nonce-gap`: the chain has lost what
+   * came before it, so it cannot be mined as it is and is not sent.
+   */
+  send(raw: Hex): Promise<"sent" | "nonce-used" | "nonce-gap">;
   /** Waits up to `timeoutMs` for the transaction; null when the chain does not show it yet. */
   outcomeOf(transaction: Hex, timeoutMs: number): Promise<"success" | "reverted" | null>;
   close(): void;
@@ -98,6 +101,7 @@ export function openChain(options: {
     signClaim: (epoch, { operator, cumulativeAmount, nodesRoot, proof }) =>
       signed("claim", epoch, operator, cumulativeAmount, nodesRoot, proof),
     async send(raw) {
+      if (Transaction.from(raw).nonce > (await account.getNonce("pending"))) return "nonce-gap";
       try {
         await provider.send("eth_sendRawTransaction", [raw]);
       } catch (cause) {

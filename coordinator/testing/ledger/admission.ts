@@ -348,4 +348,3 @@ async function everything(ledger: Ledger, nodeId: NodeId) {
     facts: (await ledger.epochFacts(1, 0, 6)).nodes,
   };
 }
-

@@ -93,9 +93,9 @@ const damages: Readonly<Record<string, (path: string) => void>> = {
   "whose pages behind the first are overwritten": (path) => overwrite(path, 4096, 1),
 };
 for (const [damage, inflict] of Object.entries(damages))
-  test(`a file ${damage} is refused with its name`, () => {
+  test(`a file ${damage} is refused with its name`, async () => {
     const path = join(folder, `${damage}.sqlite`);
-    openSqliteLedger(path, founding).close();
+    await openSqliteLedger(path, founding).close();
     inflict(path);
     refusedWith("ledger-unreadable", path);
   });

@@ -19,7 +19,7 @@ export function openDatabase(path: string): Sqlite {
     database.pragma("foreign_keys = on");
     database.pragma("busy_timeout = 5000");
     database.pragma("cache_size = -32768");
-    database.pragma("wal_autocheckpoint = 4000");
+    database.pragma("wal_autocheckpoint = 16000");
     migrate(database);
   } catch (cause) {
     if (cause instanceof CoordinatorFault) throw cause;

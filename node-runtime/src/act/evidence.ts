@@ -1,0 +1,73 @@
+/** Answers beacons with evidence, once each; again only when the connection was lost before the broker acknowledged the answer. */
+import type { Address, Beacon } from "@cairn/protocol";
+import type { Log, Surroundings } from "../model.ts";
+
+export type EvidenceOptions = {
+  readonly surroundings: Surroundings;
+  readonly log: Log;
+  when(
+    beacon: Beacon,
+    retained: boolean,
+    nowMs: number,
+    chance: number,
+  ): { answer: true; delayMs: number } | { answer: false; reason: string };
+  /** Builds, signs and publishes the evidence for one beacon; rejects when it was not acknowledged. */
+  send(beacon: Beacon): Promise<void>;
+};
+
+export type EvidenceSender = ReturnType<typeof createEvidenceSender>;
+
+/** Beacons remembered, all verifiers together. */
+const remembered = 512;
+
+export function createEvidenceSender({ surroundings, log, when, send }: EvidenceOptions) {
+  /** Beacons answered or about to be, by verifier and nonce: a verifier that restarts within a slot asks anew with another nonce. */
+  const answered = new Set<string>();
+  const timers = new Set<() => void>();
+  let acknowledged = 0;
+
+  async function answer(key: string, beacon: Beacon): Promise<void> {
+    try {
+      await send(beacon);
+      acknowledged++;
+      log.debug({ slot: beacon.slot }, "evidence acknowledged");
+    } catch (cause) {
+      answered.delete(key);
+      log.warn(
+        { slot: beacon.slot, cause: String(cause) },
+        "evidence not acknowledged, the beacon is answered again on reconnect",
+      );
+    }
+  }
+
+  return {
+    /** A beacon whose signature was verified. `retained`: kept by the broker, so perhaps old. */
+    beacon(beacon: Beacon & { verifier: Address }, retained: boolean): void {
+      const key = `${beacon.verifier} ${beacon.nonce}`;
+      if (answered.has(key)) return;
+      const decision = when(beacon, retained, surroundings.now(), surroundings.random());
+      if (!decision.answer) {
+        log.debug({ slot: beacon.slot, reason: decision.reason }, "beacon not answered");
+        return;
+      }
+      answered.add(key);
+      for (const oldest of answered) {
+        if (answered.size <= remembered) break;
+        answered.delete(oldest);
+      }
+      const cancel = surroundings.later(decision.delayMs, () => {
+        timers.delete(cancel);
+        void answer(key, beacon);
+      });
+      timers.add(cancel);
+    },
+
+    /** Evidence that the broker acknowledged since the start. */
+    acknowledged: () => acknowledged,
+
+    close(): void {
+      for (const cancel of timers) cancel();
+      timers.clear();
+    },
+  };
+}

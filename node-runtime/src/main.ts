@@ -1,0 +1,200 @@
+#!/usr/bin/env -S node --max-semi-space-size=1 --optimize-for-size
+/** cairn-node: opens the edges, runs the pipeline, stops in reverse order. */
+import { randomBytes } from "node:crypto";
+import { mkdirSync, readFileSync } from "node:fs";
+import { flushCompileCache } from "node:module";
+import { join, resolve } from "node:path";
+import type { BootId } from "@cairn/protocol";
+import { pino } from "pino";
+import { exitCodes, NodeFault } from "./fault.ts";
+import type { Surroundings } from "./model.ts";
+import { startNode } from "./pipeline.ts";
+import { helpText, type Invocation, readInvocation, type SettingsOf } from "./settings.ts";
+import { statusText, summarise } from "./store/summary.ts";
+import { createDeviceKey, readDeviceKey } from "./wire/device-key.ts";
+import { awaitNetwork } from "./wire/network-file.ts";
+
+// mqtt-packet keeps one small buffer for every length it has ever written, each cut from a slab of Buffer's pool and so holding the
+// whole slab: with slabs of 64 KiB a node's memory grows to hundreds of MB over days.
+Buffer.poolSize = 512;
+
+const stopWithinMs = 3_000;
+const statusEveryMs = 10_000;
+const software = { name: "cairn-node", version: ownVersion() };
+
+const surroundings: Surroundings = {
+  now: Date.now,
+  later(ms, task) {
+    const timer = setTimeout(task, ms);
+    return () => clearTimeout(timer);
+  },
+  random: Math.random,
+};
+
+function ownVersion(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+  return String((manifest as { version?: unknown }).version ?? "0.0.0");
+}
+
+async function run(settings: SettingsOf<"run">): Promise<void> {
+  const log = pino({ level: settings["log-level"] }, pino.destination({ dest: 1, sync: true }));
+  const stopping = new AbortController();
+  let fault: unknown;
+  const stop = (reason: string) => {
+    if (stopping.signal.aborted) return;
+    log.info({ reason }, "stopping");
+    setTimeout(() => {
+      log.error({ withinMs: stopWithinMs }, "did not stop in time");
+      process.exit(1);
+    }, stopWithinMs).unref();
+    stopping.abort();
+  };
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stop(signal));
+  if (process.channel) process.on("disconnect", () => stop("the launcher's channel closed"));
+  if (settings["exit-with-parent"]) {
+    process.stdin.on("close", () => stop("standard input closed"));
+    process.stdin.on("error", () => stop("standard input closed"));
+    process.stdin.resume();
+  }
+
+  mkdirSync(resolve(settings.data), { recursive: true, mode: 0o700 });
+  const key = readDeviceKey(settings.data);
+  const node = await startNode({
+    folder: resolve(settings.data),
+    key,
+    bootId: randomBytes(16).toString("hex") as BootId,
+    broker: settings.broker,
+    ...(settings.ca === undefined ? {} : { ca: readAuthority(settings.ca) }),
+    ...(settings.serial === undefined ? {} : { serial: settings.serial }),
+    baudRate: settings.baud,
+    hostMs: settings["host-seconds"] * 1_000,
+    batchMs: settings["batch-seconds"] * 1_000,
+    batchReadings: settings["batch-readings"],
+    capBytes: settings["store-mb"] * 1_000_000,
+    profile: settings.profile,
+    software,
+    surroundings,
+    log,
+    uptimeSeconds: () => process.uptime(),
+    broken(cause) {
+      fault = new NodeFault(
+        "store-unusable",
+        `the edge store is damaged: ${cause}`,
+        "Start again: it is then begun anew.",
+        cause,
+      );
+      stop("the edge store is damaged");
+    },
+  });
+  log.info({ nodeId: key.nodeId, key: key.uri, software: software.version, pid: process.pid }, "cairn-node started");
+  const status = setInterval(() => log.info({ ...node.counts(), rssMb: rssMb() }, "status"), statusEveryMs);
+
+  try {
+    const network = await awaitNetwork(settings.network, surroundings, log, stopping.signal);
+    if (network && !stopping.signal.aborted) {
+      log.info({ network: network.network, broker: settings.broker }, "joining");
+      node.join(network);
+      await new Promise<void>((resolve) => stopping.signal.addEventListener("abort", () => resolve(), { once: true }));
+    }
+  } finally {
+    clearInterval(status);
+    await node.stop();
+    log.info(node.counts(), "stopped");
+  }
+  if (fault) throw fault;
+}
+
+function readAuthority(file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (cause) {
+    throw new NodeFault(
+      "setting-refused",
+      `--ca ${file} cannot be read: ${(cause as Error).message}`,
+      "Name a PEM file.",
+      cause,
+    );
+  }
+}
+
+function rssMb(): number {
+  return Math.round(process.memoryUsage.rss() / 1e6);
+}
+
+/**
+ * What decides how much memory the daemon takes must be settled before its process begins: --max-semi-space-size=1 (a young generation of
+ * 1 MB instead of 16 MB: some 10 MB less), --optimize-for-size (garbage of a busy node is collected after some 5 MB, not 30 MB), and a
+ * filled compile cache, NODE_COMPILE_CACHE=FOLDER (no TypeScript is stripped, so the stripper's WebAssembly is not loaded: some 20 MB
+ * less). A launcher should give all three, with one folder for all its nodes; where one is missing, or the cache was still empty, the
+ * daemon puts itself anew in its own place: same process id, same standard streams. Not on Windows, which has no execve, nor with an IPC
+ * channel, which would not survive it.
+ */
+const leanFlags = ["--max-semi-space-size=1", "--optimize-for-size"];
+
+function settleProcess(folder: string): void {
+  const lives = Number(process.env.CAIRN_NODE_LIVES ?? 0);
+  const cache = process.env.NODE_COMPILE_CACHE;
+  const given = cache !== undefined && leanFlags.every((flag) => process.execArgv.includes(flag));
+  if ((given && !hasStripped()) || lives >= 2 || process.channel || !process.execve || process.platform === "win32")
+    return;
+  flushCompileCache();
+  process.execve(
+    process.execPath,
+    [process.execPath, ...new Set([...process.execArgv, ...leanFlags]), ...process.argv.slice(1)],
+    {
+      // One heap of the C library for all threads: some 4 MB less, and nothing here allocates from several at once for long.
+      MALLOC_ARENA_MAX: "1",
+      ...process.env,
+      NODE_COMPILE_CACHE: cache ?? join(resolve(folder), "compiled"),
+      CAIRN_NODE_LIVES: String(lives + 1),
+    },
+  );
+}
+
+/** Whether this process has stripped TypeScript itself, instead of finding all of it in the compile cache. */
+function hasStripped(): boolean {
+  const { moduleLoadList } = process as { moduleLoadList?: unknown };
+  return Array.isArray(moduleLoadList) && moduleLoadList.some((name) => String(name).includes("amaro"));
+}
+
+/** Carries out one command line (without node and script); returns the exit code. */
+async function runCommand(args: readonly string[]): Promise<number> {
+  try {
+    const invocation = readInvocation(args);
+    if (invocation.command === "run") settleProcess(invocation.settings.data);
+    await obey(invocation);
+    return 0;
+  } catch (cause) {
+    if (cause instanceof NodeFault) {
+      console.error(`cairn-node: ${cause.message}\n${cause.remedy}`);
+      return exitCodes[cause.code];
+    }
+    console.error(cause);
+    return 1;
+  }
+}
+
+async function obey(invocation: Invocation): Promise<void> {
+  switch (invocation.command) {
+    case "help":
+      console.log(helpText());
+      return;
+    case "version":
+      console.log(`${software.name} ${software.version}`);
+      return;
+    case "key": {
+      const { nodeId, publicKey } = createDeviceKey(invocation.settings.data);
+      console.log(JSON.stringify({ nodeId, publicKey }));
+      return;
+    }
+    case "status": {
+      const summary = summarise(invocation.settings.data);
+      console.log(invocation.settings.json ? JSON.stringify(summary) : statusText(summary));
+      return;
+    }
+    case "run":
+      return run(invocation.settings);
+  }
+}
+
+process.exit(await runCommand(process.argv.slice(2)));

@@ -35,13 +35,12 @@ const rows = 300_000;
 function bareVerifications(): number {
   const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const message = Buffer.alloc(900, 7);
-  const signature = sign("sha256", message, { key: privateKey, dsaEncoding: "ieee-p1363" });
-  const key = { key: publicKey, dsaEncoding: "ieee-p1363" } as const;
+  const signature = sign("sha256", message, privateKey);
   let count = 0;
   const startedAt = performance.now();
   while (performance.now() - startedAt < 1_500) {
     for (let index = 0; index < 100; index++)
-      if (!verify("sha256", message, key, signature)) throw new Error("not valid");
+      if (!verify("sha256", message, publicKey, signature)) throw new Error("not valid");
     count += 100;
   }
   return count / ((performance.now() - startedAt) / 1000);
@@ -54,7 +53,7 @@ function bareInserts(folder: string, schema: readonly string[]): number {
   database.pragma("journal_mode = wal");
   database.pragma("synchronous = full");
   database.pragma("cache_size = -32768");
-  database.pragma("wal_autocheckpoint = 4000");
+  database.pragma("wal_autocheckpoint = 16000");
   for (const statement of schema) database.exec(statement);
   const insert = database.prepare("insert into reading (channel, at, value, quality) values (?, ?, ?, ?)");
   const transaction = database.transaction((first: number) => {

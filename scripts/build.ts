@@ -1,0 +1,53 @@
+/**
+ * Brings what is generated up to date: the contracts' ABIs and creation code, the web page.
+ *
+ *   node scripts/build.ts [--quiet]
+ *
+ * Each part's program knows whether its inputs changed. --quiet speaks of a part only when it was built. All lines go to stderr,
+ * so that a program started afterwards owns stdout.
+ */
+import { spawn } from "node:child_process";
+import { dirname } from "node:path";
+import { parseArgs } from "node:util";
+
+const root = dirname(import.meta.dirname);
+const speakAfterMs = 3_000;
+
+/** In this order: the web page may import what the contracts' build writes. */
+const parts = [
+  { name: "contracts", program: "contracts/build.ts" },
+  { name: "web page", program: "dashboards/web/build.ts" },
+] as const;
+
+/** Runs a part's own program; resolves to its exit code and all it printed. */
+function build({ name, program }: (typeof parts)[number]): Promise<{ code: number; output: string }> {
+  const child = spawn(process.execPath, [program], { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+  const slow = setTimeout(() => console.error(`building the ${name}`), speakAfterMs);
+  let output = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+    });
+  return new Promise((done, failed) => {
+    child.once("error", failed);
+    child.once("close", (code) => {
+      clearTimeout(slow);
+      done({ code: code ?? 1, output: output.trimEnd() });
+    });
+  });
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({ options: { quiet: { type: "boolean", default: false } } });
+  for (const part of parts) {
+    const { code, output } = await build(part);
+    if (code !== 0) {
+      console.error(`${output}\nbuilding the ${part.name} failed: ${part.program} ended with code ${code}`);
+      return 1;
+    }
+    if (!values.quiet || !output.endsWith("up to date")) console.error(output);
+  }
+  return 0;
+}
+
+process.exitCode = await main();

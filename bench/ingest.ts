@@ -55,14 +55,14 @@ function bareInserts(folder: string, schema: readonly string[]): number {
   database.pragma("cache_size = -32768");
   database.pragma("wal_autocheckpoint = 16000");
   for (const statement of schema) database.exec(statement);
-  const insert = database.prepare("insert into reading (channel, at, value, quality) values (?, ?, ?, ?)");
+  const insert = database.prepare("insert into reading (channel, at, id, value, quality) values (?, ?, ?, ?, ?)");
   const transaction = database.transaction((first: number) => {
     for (let row = first; row < first + 1_000; row++) {
       const batch = Math.floor(row / readingsPerBatch);
       const channel = 1 + (batch % keyCount) * 5 + (row % 5);
       const at =
         1_790_000_000_000 + Math.floor(batch / keyCount) * 10_000 + Math.floor((row % readingsPerBatch) / 5) * 1_000;
-      insert.run(channel, at, (row % 20_000) / 100, 0);
+      insert.run(channel, at, batch * 512 + (row % readingsPerBatch), (row % 20_000) / 100, 0);
     }
   });
   const startedAt = performance.now();

@@ -52,6 +52,7 @@ function readingAt(index: number): Reading {
 
 const surroundings: Surroundings = {
   now: Date.now,
+  steadyNow: () => performance.now(),
   later(ms, task) {
     const timer = setTimeout(task, ms);
     return () => clearTimeout(timer);

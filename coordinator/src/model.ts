@@ -379,7 +379,10 @@ export type Ledger = {
   rejectionCounts(): Promise<ReadonlyMap<string, number>>;
   counts(): Promise<Counts>;
 
-  /** Removes what is older than the retention allows; returns rows removed. */
+  /**
+   * Removes what is older than the retention allows; returns rows removed. A reading is kept for its time at least, counted from when it
+   * was received, and until those of its series that were measured before it are gone.
+   */
   prune(retention: Retention, now: number): Promise<number>;
   close(): Promise<void>;
 };

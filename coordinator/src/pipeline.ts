@@ -7,7 +7,7 @@
  */
 import type { KeyObject } from "node:crypto";
 import { availableParallelism } from "node:os";
-import { type Address, type NodeId, type Rejection, signerOf, topicsOf } from "@cairn/protocol";
+import { type Address, type NodeId, type Rejection, readingsOf, signerOf, topicsOf } from "@cairn/protocol";
 import type { Logger } from "pino";
 import { startFleet } from "./act/fleet.ts";
 import { createIngestQueue } from "./act/ingest-queue.ts";
@@ -27,7 +27,7 @@ import type { Chain } from "./wire/chain-rpc.ts";
 import { openEmbeddedBroker } from "./wire/embedded-broker.ts";
 import { startHttpApi } from "./wire/http-api.ts";
 import { createLiveHub } from "./wire/live-events.ts";
-import { createViews, epochRow, seriesView } from "./wire/views.ts";
+import { createViews, epochRow } from "./wire/views.ts";
 
 export type Edges = {
   readonly founding: Founding;
@@ -87,7 +87,6 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
     now,
     judge: nodeStatus,
     view: views.fleet,
-    seriesView,
     live,
     fault: fault("fleet"),
   });
@@ -108,6 +107,8 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
       const rejection = verdicts[index]?.rejection;
       if (input.nodeId) fleet.heard(input.nodeId, input.kind === "batch" && !rejection ? input.readings : 0);
       if (rejection) punish(input, rejection);
+      else if (input.kind === "batch" && live.watches(input.nodeId))
+        live.send("readings", { nodeId: input.nodeId, series: [...readingsOf(input.payload)] }, input.nodeId);
     }
   }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env -S node --max-semi-space-size=1 --optimize-for-size
 /** cairn-node: opens the edges, runs the pipeline, stops in reverse order. */
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { flushCompileCache } from "node:module";
 import { join, resolve } from "node:path";
 import type { BootId } from "@cairn/protocol";
@@ -24,6 +24,7 @@ const software = { name: "cairn-node", version: ownVersion() };
 
 const surroundings: Surroundings = {
   now: Date.now,
+  steadyNow: () => performance.now(),
   later(ms, task) {
     const timer = setTimeout(task, ms);
     return () => clearTimeout(timer);
@@ -37,7 +38,10 @@ function ownVersion(): string {
 }
 
 async function run(settings: SettingsOf<"run">): Promise<void> {
-  const log = pino({ level: settings["log-level"] }, pino.destination({ dest: 1, sync: true }));
+  const output = pino.destination({ dest: 1, sync: true });
+  // A log reader that went away does not stop the node.
+  output.on("error", () => {});
+  const log = pino({ level: settings["log-level"] }, output);
   const stopping = new AbortController();
   let fault: unknown;
   const stop = (reason: string) => {
@@ -57,7 +61,6 @@ async function run(settings: SettingsOf<"run">): Promise<void> {
     process.stdin.resume();
   }
 
-  mkdirSync(resolve(settings.data), { recursive: true, mode: 0o700 });
   const key = readDeviceKey(settings.data);
   const node = await startNode({
     folder: resolve(settings.data),
@@ -75,7 +78,6 @@ async function run(settings: SettingsOf<"run">): Promise<void> {
     software,
     surroundings,
     log,
-    uptimeSeconds: () => process.uptime(),
     broken(cause) {
       fault = new NodeFault(
         "store-unusable",
@@ -135,8 +137,8 @@ function settleProcess(folder: string): void {
   const lives = Number(process.env.CAIRN_NODE_LIVES ?? 0);
   const cache = process.env.NODE_COMPILE_CACHE;
   const given = cache !== undefined && leanFlags.every((flag) => process.execArgv.includes(flag));
-  if ((given && !hasStripped()) || lives >= 2 || process.channel || !process.execve || process.platform === "win32")
-    return;
+  if ((given && !hasStripped()) || lives >= 2 || !existsSync(folder)) return;
+  if (process.channel || !process.execve || process.platform === "win32") return;
   flushCompileCache();
   process.execve(
     process.execPath,

@@ -1,5 +1,5 @@
 /** Types that several stages of the node share. Types only: this file imports nothing at run time. */
-import type { BootId, Reading, RejectionCode } from "@cairn/protocol";
+import type { BootId, RejectionCode } from "@cairn/protocol";
 
 /** Bytes from a device: a serial port, or a recording that behaves like one. */
 export type ByteSource = {
@@ -54,6 +54,7 @@ export type Outstanding = SealedBatch & {
   readonly refusedWith?: RejectionCode;
 };
 
+/** Its times are of `Surroundings.steadyNow`, ms. */
 export type UplinkState = {
   readonly nowMs: number;
   readonly boot: Boot;
@@ -102,8 +103,10 @@ export type Publish = (topic: string, payload: Uint8Array | string, options?: { 
 
 /** Clock, timer and chance, handed in so that tests can own them. `random` is uniform in [0, 1). */
 export type Surroundings = {
-  /** Unix ms. */
+  /** Unix ms: the time of measurements and of what others read. It jumps when somebody sets the clock. */
   now(): number;
+  /** Ms since the process began, by a clock that nobody sets: for everything that waits. */
+  steadyNow(): number;
   /** Runs the task once after `ms`; the returned function cancels it. */
   later(ms: number, task: () => void): () => void;
   random(): number;
@@ -120,5 +123,3 @@ export type Location = {
   readonly altitude?: number;
   readonly atMs: number;
 };
-
-export type { Reading };

@@ -52,8 +52,6 @@ export type NodeOptions = {
   readonly software: { readonly name: string; readonly version: string };
   readonly surroundings: Surroundings;
   readonly log: Log;
-  /** Seconds since the daemon began, by a clock that nobody sets. */
-  uptimeSeconds(): number;
   /** The daemon cannot go on: the store turned out damaged. */
   broken(cause: unknown): void;
 };
@@ -109,9 +107,9 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     }),
     async stop() {
       stopHost();
-      await device?.close();
+      const closed = device?.close();
       store.commit();
-      await leave?.();
+      await Promise.all([closed, leave?.()]);
       store.close();
     },
   };
@@ -222,7 +220,7 @@ function joinNetwork(
         eat_nonce: nonceToClaim(beacon.nonce),
         ueid: key.ueid,
         iat: Math.floor(nowMs / 1000),
-        uptime: Math.floor(options.uptimeSeconds()),
+        uptime: Math.floor(surroundings.steadyNow() / 1000),
         bootcount: boot.count,
         bootseed: Buffer.from(boot.id, "hex").toString("base64url"),
         swname: software.name,

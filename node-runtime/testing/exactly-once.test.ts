@@ -15,6 +15,7 @@ import { backoffMs } from "../src/decide/backoff.ts";
 import { meaningOfRefusal, nextUplinkSteps } from "../src/decide/uplink.ts";
 import type { Priority, Stored } from "../src/model.ts";
 import { type EdgeStore, openEdgeStore } from "../src/store/edge-store.ts";
+import { summarise } from "../src/store/summary.ts";
 import { createLedger } from "./ledger.ts";
 import { silent, virtualSurroundings } from "./surroundings.ts";
 
@@ -193,7 +194,9 @@ function createWorld(capBytes: number, chance: readonly number[], refuse: (batch
         while (toNode.length > 0) this.step({ do: "receipt", fate: "arrives" });
         surroundings.advance(1_000);
         const { results, telemetry } = store.queued();
-        if (results + telemetry + this.outstanding() + toCoordinator.length + toNode.length === 0) return;
+        if (results + telemetry + this.outstanding() + toCoordinator.length + toNode.length > 0) continue;
+        assert.equal(summarise(folder).unstated.batches, 0, "gaps are left behind");
+        return;
       }
       assert.fail(
         `never settles: ${JSON.stringify({ queued: store.queued(), outstanding: store.outstanding(5), tails: store.openTails() })}`,
@@ -258,5 +261,26 @@ test("a batch that the coordinator refuses for good is set aside, stated, and ev
       },
     ),
     { numRuns: Number(process.env.RUNS ?? 40) },
+  );
+});
+
+test("a ledger restored from an old backup wedges no node: what it lost is stated, what comes later arrives", () => {
+  fc.assert(
+    fc.property(fc.array(action, { minLength: 10, maxLength: 60 }), fc.nat(10), (actions, back) => {
+      const world = createWorld(1_000_000, [0.5], () => undefined);
+      try {
+        for (const action of [{ do: "connect" } as const, ...actions]) world.step(action);
+        world.settle();
+        for (const boot of new Set(world.ledger.sequences.map((key) => key.slice(0, 32) as BootId)))
+          world.ledger.forget(boot, Math.max(0, world.ledger.watermark(boot) - back));
+        const before = world.ledger.readings.length;
+        world.step({ do: "measure", readings: 25, priority: "results" });
+        world.settle();
+        assert.equal(world.ledger.readings.length, before + 25);
+      } finally {
+        world.end();
+      }
+    }),
+    { numRuns: Number(process.env.RUNS ?? 30) },
   );
 });

@@ -19,6 +19,7 @@ export function virtualSurroundings(
   let order = 0;
   return {
     now: () => nowMs,
+    steadyNow: () => nowMs,
     random: () => random[drawn++ % random.length] ?? 0.5,
     later(ms, task) {
       const timer = { atMs: nowMs + Math.max(0, ms), order: order++, task };

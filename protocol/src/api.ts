@@ -99,6 +99,7 @@ export const SlotVerdictView = Type.Object({
 });
 export type SlotVerdictView = Static<typeof SlotVerdictView>;
 
+/** As in the node's leaf: `slotsExpected` are all slots of the epoch, the void ones among them. */
 export const NodeReward = Type.Object({
   epoch: Whole,
   slotsAttested: Whole,
@@ -143,6 +144,7 @@ export type ReadingsView = Static<typeof ReadingsView>;
 
 /** `void`: no slot of it counts, so nothing is posted. `settled`: the root is on chain and every claim of it is paid. */
 export const epochStates = ["closed", "posted", "settled", "void"] as const;
+/** `slotsCredited` and `slotsExpected` are sums over the nodes; expected are the slots that count, without the void ones. */
 export const EpochRow = Type.Object({
   epoch: Whole,
   firstSlot: Whole,
@@ -193,7 +195,7 @@ export type ProblemView = Static<typeof ProblemView>;
 
 /**
  * Server-sent events of /api/v1/events. `fleet` comes first and at every slot's begin, `node` when a row changed, `epoch` when an epoch
- * changed state, `rejections` when counts changed, `readings` (newest values) only with ?node=NODEID.
+ * changed state, `rejections` when counts changed, `readings` (all of a batch that was just stored) only with ?node=NODEID.
  */
 export type LiveEvents = {
   fleet: FleetView;

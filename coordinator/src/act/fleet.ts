@@ -1,17 +1,15 @@
 /** Keeps every node's state current and the open pages informed: recomputed when something was heard, once a second at most. */
-import { type FleetView, type LiveEvents, type NodeId, type SeriesView, type SlotTime, slotAt } from "@cairn/protocol";
-import type { Heard, Ledger, NodeRecord, NodeStatus, StoredSeries } from "../model.ts";
+import { type FleetView, type LiveEvents, type NodeId, type SlotTime, slotAt } from "@cairn/protocol";
+import type { Heard, Ledger, NodeRecord, NodeStatus } from "../model.ts";
 
 export type FleetActions = {
-  readonly ledger: Pick<Ledger, "nodes" | "setStatus" | "latestReadings" | "slots" | "answers">;
+  readonly ledger: Pick<Ledger, "nodes" | "setStatus" | "slots" | "answers">;
   readonly time: SlotTime;
   now(): number;
   judge(heard: Heard): NodeStatus;
   view(): Promise<FleetView>;
-  seriesView(stored: StoredSeries): SeriesView;
   readonly live: {
     readonly size: number;
-    watches(nodeId: string): boolean;
     send<E extends keyof LiveEvents>(event: E, data: LiveEvents[E], onlyNode?: string): void;
   };
   fault(error: unknown): void;
@@ -52,12 +50,6 @@ export function startFleet(actions: FleetActions): Fleet {
     if (whole) live.send("fleet", fleet);
     const shown = new Set<string>(nodes.map(({ nodeId }) => nodeId));
     for (const row of fleet.nodes) if (!whole && shown.has(row.nodeId)) live.send("node", row);
-    for (const { nodeId } of nodes) if (live.watches(nodeId)) await sendReadings(nodeId);
-  }
-
-  async function sendReadings(nodeId: NodeId): Promise<void> {
-    const series = (await ledger.latestReadings(nodeId)).map(actions.seriesView);
-    live.send("readings", { nodeId, series }, nodeId);
   }
 
   async function judge(nodes: readonly NodeRecord[]): Promise<void> {

@@ -229,9 +229,9 @@ test("any life of crashes, troubles, lost blocks and new epochs ends with every 
       await onSettlementHouse(async (house) => {
         const { scripted } = house;
         let epoch = 1;
-        await closeWorkedEpoch(house.ledger, epoch);
         for (const { crash, troubles, lost, closes } of life) {
-          if (closes) await closeWorkedEpoch(house.ledger, (epoch += 1));
+          if (closes) epoch += 1;
+          await closeWorkedEpoch(house.ledger, epoch);
           scripted.troubles.push(...troubles);
           const running = house.run(crash);
           await untilSettled(house, running);

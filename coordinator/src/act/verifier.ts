@@ -78,7 +78,7 @@ export async function startVerifier(actions: VerifierActions): Promise<Verifier>
       nonce,
       opensAt,
       closesAt,
-      readyAt: Math.max(opensAt, readySince),
+      readyAt: Math.max(opensAt, actions.now()),
       closedAt: null,
       voidReason: null,
     });
@@ -121,8 +121,11 @@ export async function startVerifier(actions: VerifierActions): Promise<Verifier>
   async function tick(): Promise<number> {
     await actions.flushed();
     const now = actions.now();
-    const unclosed = (await ledger.slots(oldestKept())).filter(({ closedAt }) => closedAt === null);
     const unfinishedEpochs = await ledger.unfinishedEpochs();
+    // However long the outage was: a slot that is still open belongs to an epoch without an outcome.
+    const [oldest] = unfinishedEpochs;
+    const rows = oldest === undefined ? [] : await ledger.slots(firstSlotOf(time, oldest));
+    const unclosed = rows.filter(({ closedAt }) => closedAt === null);
     let until = now + retryMs;
     for (const step of actions.steps({ now, time, readySince, open: unclosed, announced, unfinishedEpochs })) {
       if (step.kind === "close") await close(step);

@@ -37,7 +37,7 @@ export function slotSteps(clock: SlotClock): SlotStep[] {
  */
 function voidReasonOf(row: SlotRow, readySince: number, time: SlotTime): string | null {
   if (readySince >= row.closesAt) return "the verifier was not running at the slot's end";
-  if (row.closesAt - row.readyAt < leastWindow * time.slotMs)
+  if (row.closesAt - Math.max(row.readyAt, readySince) < leastWindow * time.slotMs)
     return "the verifier was ready for less than half of the slot";
   return null;
 }

@@ -64,8 +64,8 @@ export async function startHttpApi(
     return problem(reply, status, title, status < 500 ? error.message : "see the coordinator's log");
   });
   server.setNotFoundHandler((request, reply) => {
-    const isPage = request.method === "GET" && !request.url.startsWith("/api/") && options.webDir !== undefined;
-    if (isPage) return reply.sendFile("index.html");
+    const isPage = request.method === "GET" && !/^\/(api|assets)\//.test(request.url);
+    if (isPage && options.webDir !== undefined) return reply.sendFile("index.html");
     return problem(reply, 404, "There is nothing at this address", `${request.method} ${request.url.slice(0, 200)}`);
   });
   addRoutes(server, views, live);

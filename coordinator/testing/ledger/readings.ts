@@ -101,7 +101,7 @@ export function readingBehaviour(open: OpenStore): void {
       const received = [now - 31 * day, now - 30 * day - 1, now - 30 * day, now - day];
       for (const [index, receivedAt] of received.entries())
         await send(ledger, [
-          batchInput(nodeId, boot, { seq: index + 1, receivedAt, series: [column("a.b", [now - index], [index])] }),
+          batchInput(nodeId, boot, { seq: index + 1, receivedAt, series: [column("a.b", [now - 10 + index], [index])] }),
         ]);
       const retention = { readingsMs: 30 * day, evidenceMs: 90 * day, rejections: manyRefusals };
       assert.ok((await ledger.prune(retention, now)) > 0);

@@ -73,7 +73,7 @@ export function createUplink({ store, limits, surroundings, log, next, meaning, 
   }
 
   function stateNow(): UplinkState {
-    const nowMs = surroundings.now();
+    const nowMs = surroundings.steadyNow();
     const queued = store.queued();
     const outstanding = store.outstanding(limits.window).map((batch): Outstanding => {
       const key = keyOf(batch.boot, batch.sequence);
@@ -109,7 +109,7 @@ export function createUplink({ store, limits, surroundings, log, next, meaning, 
         for (const step of next(stateNow(), limits)) {
           if (step.kind === "wait") {
             waiting = true;
-            if (step.untilMs !== undefined) wakeIn(Math.max(1, step.untilMs - surroundings.now()));
+            if (step.untilMs !== undefined) wakeIn(Math.max(1, step.untilMs - surroundings.steadyNow()));
           } else execute(step);
         }
       }
@@ -174,7 +174,7 @@ export function createUplink({ store, limits, surroundings, log, next, meaning, 
   }
 
   function expectReceipt(): void {
-    lostAtMs = surroundings.now() + backoff(attempts);
+    lostAtMs = surroundings.steadyNow() + backoff(attempts);
   }
 
   function startOver(): void {
@@ -183,12 +183,12 @@ export function createUplink({ store, limits, surroundings, log, next, meaning, 
   }
 
   function pause(): void {
-    pausedUntilMs = surroundings.now() + backoff(attempts++);
+    pausedUntilMs = surroundings.steadyNow() + backoff(attempts++);
   }
 
   return {
     connected(): void {
-      connectedAtMs = surroundings.now();
+      connectedAtMs = surroundings.steadyNow();
       work();
     },
 
@@ -204,7 +204,7 @@ export function createUplink({ store, limits, surroundings, log, next, meaning, 
       if (coordinator === "offline" && state === "online") {
         // It may have lost what was under way, and a whole fleet hears of its return at once.
         startOver();
-        pausedUntilMs = Math.max(pausedUntilMs, surroundings.now() + surroundings.random() * limits.graceMs);
+        pausedUntilMs = Math.max(pausedUntilMs, surroundings.steadyNow() + surroundings.random() * limits.graceMs);
       }
       coordinator = state;
       work();
@@ -244,7 +244,7 @@ export function createUplink({ store, limits, surroundings, log, next, meaning, 
     const key = `${bootId} ${sequence}`;
     // The answer to a batch that is not under way any more, or that was receipted since.
     if (!inFlight.has(key)) return;
-    const now = surroundings.now();
+    const now = surroundings.steadyNow();
     const what = meaning(code);
     if (what === "gap") {
       if (now - gapHandledAtMs < gapQuietMs) return;

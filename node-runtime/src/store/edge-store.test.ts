@@ -269,6 +269,9 @@ test("a boot that loses hundreds of batches still states them in as few entries 
   assert.equal(dropped.at(-1)?.last, newest.sequence - 1);
   const lost = dropped.reduce((sum, { readings }) => sum + readings, 0);
   assert.equal(lost, store.tally()["dropped.store-full"]);
+  // The ledger had taken the tenth before it was lost here: the statement begins behind it.
+  store.received({ boot: store.boot.id, upTo: 10 });
+  assert.equal(store.read(newest)?.dropped[0]?.first, 11);
 });
 
 test("a refused batch is set aside with its readings, stated, and no more than 64 of them are kept", () => {
@@ -369,6 +372,26 @@ test("a damaged file is set aside, a new one begun, and the loss stated in its f
   assert.ok(sealed);
   assert.deepEqual(second.read(sealed)?.dropped, [{ first: 1, last: 1, readings: 0, reason: "store-damaged" }]);
   assert.equal(statSync(`${file}.damaged`).size, 60_000);
+});
+
+test("damage that shows while the daemon runs ends the run, and the next one begins a new file", () => {
+  const first = open(100_000_000);
+  for (let round = 0; round < 50; round++) first.accept(readings(round * 10_000, 10_000), "results");
+  first.close();
+  opened = [];
+  const causes: unknown[] = [];
+  const second = open(100_000_000, (cause) => causes.push(cause));
+  const file = join(folder, "edge.sqlite");
+  const bytes = readFileSync(file);
+  bytes.fill(0xaa, 100_000, bytes.length - 100_000);
+  writeFileSync(file, bytes);
+  assert.throws(() => {
+    for (let round = 0; round < 1_000; round++)
+      for (const sealed of second.seal("results", 500, 1)) second.read(sealed);
+  });
+  assert.equal(causes.length, 1);
+  crash(second);
+  assert.deepEqual(open().queued(), { results: 0, telemetry: 0 });
 });
 
 test("a second daemon on the same folder is refused while the first one runs", () => {

@@ -23,7 +23,7 @@ export type EdgeStoreOptions = {
   readonly groupMs?: number;
   readonly surroundings: Pick<Surroundings, "later" | "now">;
   readonly log: Log;
-  /** Called once when the file turns out damaged: the daemon has to start anew. */
+  /** Called once when the file turns out damaged: the daemon has to start anew, and then finds a new file. */
   broken(cause: unknown): void;
 };
 
@@ -68,13 +68,26 @@ export function openEdgeStore(options: EdgeStoreOptions) {
   }
   recount();
 
+  let broken = false;
+  /** Looks something up; damage found by it ends the run. */
+  function look<T>(task: () => T): T {
+    try {
+      return task();
+    } catch (cause) {
+      if (isDamage(cause) && !broken) {
+        broken = true;
+        options.broken(cause);
+      }
+      throw cause;
+    }
+  }
+
   /** One input, one transaction. When it fails nothing has happened, also not in the counts. */
   function apply<T>(task: () => T): T {
     try {
-      return db.transaction(task)();
+      return look(() => db.transaction(task)());
     } catch (cause) {
-      if (isDamage(cause)) options.broken(cause);
-      else {
+      if (!broken) {
         rows.reload();
         tally.reload();
         recount();
@@ -102,6 +115,8 @@ export function openEdgeStore(options: EdgeStoreOptions) {
 
   let waiting: Group[] = [];
   let waitingReadings = 0;
+  /** Readings given up before they were accepted, in this run. */
+  let unstored = 0;
   let cancelCommit: (() => void) | undefined;
 
   function commit(): void {
@@ -136,7 +151,6 @@ export function openEdgeStore(options: EdgeStoreOptions) {
     waitingReadings = 0;
     for (const { committed } of groups) committed?.();
   }
-  let unstored = 0;
 
   const usage = () => (counts.results.rows + counts.telemetry.rows) * bytesPerReading + batches * bytesPerBatch;
 
@@ -233,10 +247,10 @@ export function openEdgeStore(options: EdgeStoreOptions) {
 
     /** Batches without a receipt, in the order of sending: earlier boots first. */
     outstanding: (limit: number): SealedBatch[] =>
-      book.oldest(limit).map(({ boot, sequence, readings }) => ({ boot, sequence, readings })),
+      look(() => book.oldest(limit)).map(({ boot, sequence, readings }) => ({ boot, sequence, readings })),
 
     /** Boots whose last numbers were dropped and are stated by no batch yet. */
-    openTails: (): Boot[] => book.openTails(),
+    openTails: (): Boot[] => look(book.openTails),
 
     /** Numbers the next rows of a priority: up to `most` batches of up to `readings` each. */
     seal(priority: Priority, readings: number, most: number): SealedBatch[] {
@@ -268,9 +282,9 @@ export function openEdgeStore(options: EdgeStoreOptions) {
 
     /** A batch as it is sent. Undefined when it is no longer there, or when rows of it are missing: then it is dropped as damaged. */
     read({ boot: of, sequence }: SealedBatch): Batch | undefined {
-      const batch = book.get(of, sequence);
+      const batch = look(() => book.get(of, sequence));
       if (!batch) return undefined;
-      const readings = rows.read(batch.priority, batch.first, batch.last);
+      const readings = look(() => rows.read(batch.priority, batch.first, batch.last));
       if (readings.length !== batch.readings) {
         apply(() => dropBatch(batch, "store-damaged"));
         return undefined;

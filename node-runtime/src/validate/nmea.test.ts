@@ -61,7 +61,7 @@ test("a fix gives one set of readings in SI units, all measured when its first s
       ["gnss.altitude", "m", 545.4, 0, "good"],
       ["gnss.speed", "m/s", 11.524, 0, "good"],
       ["gnss.course", "deg", 84.4, 0, "good"],
-      ["gnss.hdop", "/", 0.9, 0, "good"],
+      ["gnss.hdop", "count", 0.9, 0, "good"],
     ],
   );
   assert.deepEqual(gnss.position(), { latitude: 48.1173, longitude: 11.51666667, altitude: 545.4, atMs: 0 });

@@ -109,7 +109,7 @@ export function createGnss(): Gnss {
     const alt = add("altitude", "m", rounded(fix.altitude, 3), -1000, 50_000, quality);
     add("speed", "m/s", rounded(fix.speed, 3), 0, 600, quality);
     add("course", "deg", fix.course === 360 ? 0 : fix.course, 0, 360, quality);
-    add("hdop", "/", fix.hdop, 0.1, unknownDilution, quality);
+    add("hdop", "count", fix.hdop, 0.1, unknownDilution, quality);
     if (lat !== undefined && lon !== undefined && quality !== "bad")
       position = { latitude: lat, longitude: lon, ...(alt === undefined ? {} : { altitude: alt }), atMs: done.atMs };
     return readings;

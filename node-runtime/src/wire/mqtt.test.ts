@@ -8,7 +8,7 @@ import { type Link, openLink } from "./mqtt.ts";
 
 const topics = topicsOf("test");
 const surroundings = {
-  now: Date.now,
+  steadyNow: () => performance.now(),
   later(ms: number, task: () => void) {
     const timer = setTimeout(task, ms);
     return () => clearTimeout(timer);

@@ -20,7 +20,7 @@ export type LinkOptions = {
   readonly greeting: { readonly topic: string; readonly payload: string };
   /** Jittered delay before attempt 0, 1, 2 ..., ms. */
   backoff(attempt: number): number;
-  readonly surroundings: Pick<Surroundings, "later" | "now">;
+  readonly surroundings: Pick<Surroundings, "later" | "steadyNow">;
   readonly log: Log;
 };
 
@@ -85,7 +85,7 @@ export function openLink(options: LinkOptions, listener: LinkListener): Link {
       greet(current)
         .then(() => {
           if (lost) return;
-          upAtMs = surroundings.now();
+          upAtMs = surroundings.steadyNow();
           log.info({ broker: options.url }, "connected");
           listener.up();
         })
@@ -105,7 +105,7 @@ export function openLink(options: LinkOptions, listener: LinkListener): Link {
       for (const give of unacknowledged) give(new Error("the connection was lost"));
       if (client === current) client = undefined;
       if (upAtMs !== undefined) {
-        if (surroundings.now() - upAtMs >= stableMs) attempts = 0;
+        if (surroundings.steadyNow() - upAtMs >= stableMs) attempts = 0;
         listener.down();
       }
       if (closed) return;

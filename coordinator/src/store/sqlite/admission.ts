@@ -4,7 +4,9 @@ import type { BootState, Input, OrderRules, RefusedInput, Verdict } from "../../
 import type { Sqlite } from "./database.ts";
 
 const rowsPerInsert = 50;
-const readingColumns = 4;
+const readingColumns = 5;
+/** Ids of a batch's readings: more than a batch may hold. */
+export const idsPerBatch = 512;
 
 export type Admission = (inputs: readonly Input[], rules: OrderRules) => readonly Verdict[];
 
@@ -44,11 +46,11 @@ export function prepareAdmission(database: Sqlite): Admission {
     .pluck();
   const putChannel = database.prepare("insert into channel (node, series, unit) values (?, ?, ?)");
   const putBatch = database.prepare(
-    "insert into batch (node, boot, sequence, readings, bytes, received_at, last_reading) values (?, ?, ?, ?, ?, ?, ?)",
+    "insert into batch (node, boot, sequence, readings, bytes, received_at) values (?, ?, ?, ?, ?, ?)",
   );
   const insertReadings = (rows: number) =>
     database.prepare(
-      `insert into reading (channel, at, value, quality) values ${Array(rows).fill("(?, ?, ?, ?)").join(", ")}`,
+      `insert into reading (channel, at, id, value, quality) values ${Array(rows).fill("(?, ?, ?, ?, ?)").join(", ")}`,
     );
   const putReadings = insertReadings(rowsPerInsert);
   const putReading = insertReadings(1);
@@ -116,22 +118,19 @@ export function prepareAdmission(database: Sqlite): Admission {
     return id;
   }
 
-  /** Returns the row id of the last reading written, 0 for none. */
-  function writeReadings(node: number, { series }: BatchPayload): number {
+  function writeReadings(node: number, batch: number, { series }: BatchPayload): void {
     let row: number[] = [];
-    let last: number | bigint = 0;
+    let id = batch * idsPerBatch;
     for (const { s, u, t, d, v, q } of series) {
       const channel = channelOf(node, s, u);
       for (const [index, value] of v.entries()) {
-        row.push(channel, t + (d[index] ?? 0), value, q?.[index] ?? 0);
+        row.push(channel, t + (d[index] ?? 0), id++, value, q?.[index] ?? 0);
         if (row.length < readingColumns * rowsPerInsert) continue;
-        last = putReadings.run(row).lastInsertRowid;
+        putReadings.run(row);
         row = [];
       }
     }
-    for (let at = 0; at < row.length; at += readingColumns)
-      last = putReading.run(row.slice(at, at + readingColumns)).lastInsertRowid;
-    return Number(last);
+    for (let at = 0; at < row.length; at += readingColumns) putReading.run(row.slice(at, at + readingColumns));
   }
 
   function admitBatch(input: Input & { kind: "batch" }, rules: OrderRules): Verdict {
@@ -143,8 +142,8 @@ export function prepareAdmission(database: Sqlite): Admission {
     if (rejection) return { rejection, storedUpTo: state.storedUpTo };
     if (state.knownCount === null) putBoot.run(node, boot, n, seq, 0);
     group.boots.set(`${node} ${boot}`, { node, boot, boot_count: n, stored_up_to: seq });
-    const last = writeReadings(node, payload);
-    putBatch.run(node, boot, seq, readings, input.bytes, receivedAt, last);
+    const { lastInsertRowid } = putBatch.run(node, boot, seq, readings, input.bytes, receivedAt);
+    writeReadings(node, Number(lastInsertRowid), payload);
     for (const gap of payload.dropped ?? [])
       putDropped.run(node, boot, gap.first, gap.last, gap.readings, gap.reason, receivedAt);
     const worked = `${input.slot} ${node}`;

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Address, Birth, BootId, EvidenceLevel, NodeId, RejectionCode } from "@cairn/protocol";
 import { CoordinatorFault } from "../../fault.ts";
 import type { Enrolment, Founding, Ledger, NodeRecord, NodeStatus, Retention, StoredRejection } from "../../model.ts";
-import { prepareAdmission } from "./admission.ts";
+import { idsPerBatch, prepareAdmission } from "./admission.ts";
 import { openDatabase, type Sqlite } from "./database.ts";
 import { prepareEpochs } from "./epochs.ts";
 
@@ -33,8 +33,8 @@ type NodeColumns = {
 
 type ReadingColumns = { at: number; value: number; quality: number };
 
-/** Readings that one prune removes at most: the first prune after a long pause must not hold up the next commit. */
-const pruneAtMost = 20_000;
+/** Channels that one prune looks at: it must not hold up the next commit. */
+const channelsPerPrune = 2_000;
 
 /**
  * Opens the ledger in `path` for the network of `founding`, or founds it there.
@@ -63,10 +63,10 @@ export function openSqliteLedger(path: string, founding: Founding): Ledger {
     `select channel.id, series, unit from channel join node on node.id = channel.node where node_id = ? order by series`,
   );
   const newest = database.prepare<[number], ReadingColumns>(
-    "select at, value, quality from reading where channel = ? order by at desc limit 1",
+    "select at, value, quality from reading where channel = ? order by at desc, id desc limit 1",
   );
   const between = database.prepare<[number, number, number, number], ReadingColumns>(
-    "select at, value, quality from reading where channel = ? and at between ? and ? order by at desc limit ?",
+    "select at, value, quality from reading where channel = ? and at between ? and ? order by at desc, id desc limit ?",
   );
   type RejectionColumns = {
     node_id: string;
@@ -86,16 +86,30 @@ export function openSqliteLedger(path: string, founding: Founding): Ledger {
   const rejectionCounts = database.prepare<[], { code: string; count: number }>("select * from rejection_count");
   const totals = database.prepare<[], { readings: number; batches: number }>("select readings, batches from total");
 
-  const lastOldReading = database
-    .prepare<[number], number | null>("select max(last_reading) from batch where received_at < ?")
+  const oldestBatchKept = database
+    .prepare<[number], number>(
+      "select coalesce(min(id), (select coalesce(max(seq), 0) + 1 from sqlite_sequence where name = 'batch')) from batch where received_at >= ?",
+    )
     .pluck();
-  const pruneReadings = database.prepare(
-    "delete from reading where rowid in (select rowid from reading where rowid <= ? order by rowid limit ?)",
+  const channelsFrom = database
+    .prepare<[number, number], number>("select id from channel where id > ? order by id limit ?")
+    .pluck();
+  // From the channel's oldest reading up to the first that is kept: no more rows are read than removed.
+  const pruneChannel = database.prepare(
+    `delete from reading where channel = @channel and id < @firstIdKept and at < coalesce(
+       (select at from reading where channel = @channel and id >= @firstIdKept order by at limit 1), 9007199254740991)`,
   );
-  // A batch goes with its last reading: row ids begin anew in an empty table, and an old batch would then name younger readings.
-  const pruneBatches = database.prepare(
-    "delete from batch where received_at < ? and last_reading < (select coalesce(min(rowid), 9007199254740991) from reading)",
-  );
+  const pruneBatches = database.prepare("delete from batch where received_at < ?");
+  let prunedChannel = 0;
+
+  /** Some channels at a time, round and round. */
+  function pruneReadings(before: number): number {
+    const firstIdKept = (oldestBatchKept.get(before) ?? 0) * idsPerBatch;
+    const channels = channelsFrom.all(prunedChannel, channelsPerPrune);
+    prunedChannel = channels.length < channelsPerPrune ? 0 : (channels.at(-1) ?? 0);
+    return channels.reduce((sum, channel) => sum + pruneChannel.run({ channel, firstIdKept }).changes, 0);
+  }
+
   const oldestSlotKept = `select coalesce(min(slot), 0) from slot
     where closes_at >= ? or epoch > (select coalesce(max(epoch), 0) from epoch)`;
   const pruneEvidence = database.prepare(`delete from evidence where slot < (${oldestSlotKept})`);
@@ -107,9 +121,7 @@ export function openSqliteLedger(path: string, founding: Founding): Ledger {
     "delete from rejection where id in (select id from rejection order by at desc limit -1 offset ?)",
   );
   const prune = database.transaction(({ readingsMs, evidenceMs, rejections }: Retention, now: number) => {
-    const lastReading = lastOldReading.get(now - readingsMs);
-    let removed = lastReading ? pruneReadings.run(lastReading, pruneAtMost).changes : 0;
-    removed += pruneBatches.run(now - readingsMs).changes;
+    let removed = pruneReadings(now - readingsMs) + pruneBatches.run(now - readingsMs).changes;
     removed += pruneEvidence.run(now - evidenceMs).changes;
     removed += pruneWork.run(now - evidenceMs).changes + pruneSlots.run(now - evidenceMs).changes;
     return removed + pruneRejections.run(rejections).changes;

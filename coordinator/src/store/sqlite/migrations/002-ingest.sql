@@ -18,25 +18,27 @@ create table channel (
 ) strict;
 
 create table batch (
-  id integer primary key,
+  -- Never used twice, also after the oldest are gone.
+  id integer primary key autoincrement,
   node integer not null references node (id),
   boot text not null,
   sequence integer not null,
   readings integer not null,
   bytes integer not null,
-  received_at integer not null,
-  -- Row id of the batch's last reading: its readings are the rows after those of the batch before.
-  last_reading integer not null
+  received_at integer not null
 ) strict;
 create index batch_by_time on batch (received_at);
 
+-- Clustered by series and time, as it is read: one narrow tree instead of a table and an index. `id` is 512 x batch + place in the
+-- batch: it tells apart readings of one millisecond, and where each came from.
 create table reading (
   channel integer not null,
   at integer not null,
+  id integer not null,
   value real not null,
-  quality integer not null
-) strict;
-create index reading_by_time on reading (channel, at);
+  quality integer not null,
+  primary key (channel, at, id)
+) strict, without rowid;
 
 -- What nodes stated as dropped: a gap is said, not guessed.
 create table dropped (

@@ -1,13 +1,15 @@
 /**
- * Brings what is generated up to date: the contracts' ABIs and creation code, the web page.
+ * Brings what is generated up to date: the contracts' ABIs and creation code, the web page, and once the compiled code of the daemons,
+ * so that already their first start is a light one.
  *
  *   node scripts/build.ts [--quiet]
  *
  * Each part's program knows whether its inputs changed. --quiet speaks of a part only when it was built. All lines go to stderr,
  * so that a program started afterwards owns stdout.
  */
-import { spawn } from "node:child_process";
-import { dirname } from "node:path";
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 
 const root = dirname(import.meta.dirname);
@@ -37,6 +39,21 @@ function build({ name, program }: (typeof parts)[number]): Promise<{ code: numbe
   });
 }
 
+/** Entries that are loaded once for the compile cache: each ends by itself. */
+const daemons = [
+  ["coordinator/src/main.ts", "--help"],
+  ["coordinator/src/admission-thread.ts"],
+  ["node-runtime/src/main.ts", "--help"],
+];
+
+/** Fills the compile cache that the environment names, when nobody has before. A cache that stays empty costs nothing but memory. */
+function warmCompileCache(folder: string | undefined): void {
+  if (folder === undefined || existsSync(join(folder, "warmed"))) return;
+  for (const args of daemons) spawnSync(process.execPath, args, { cwd: root, stdio: "ignore" });
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "warmed"), "");
+}
+
 async function main(): Promise<number> {
   const { values } = parseArgs({ options: { quiet: { type: "boolean", default: false } } });
   for (const part of parts) {
@@ -47,6 +64,7 @@ async function main(): Promise<number> {
     }
     if (!values.quiet || !output.endsWith("up to date")) console.error(output);
   }
+  warmCompileCache(process.env.NODE_COMPILE_CACHE);
   return 0;
 }
 

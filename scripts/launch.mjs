@@ -10,6 +10,7 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
+import module from "node:module";
 import { constants } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -19,6 +20,8 @@ const lockFile = join(root, "package-lock.json");
 const installedLockFile = join(root, "node_modules", ".package-lock.json");
 const stampFile = join(root, "node_modules", ".cairn-install");
 const pinnedNode = join(root, "node_modules", "node", "bin", "node");
+/** Compiled and type-stripped code, for every program started from here: they start sooner, and need some 20 MB less without the stripper. */
+const compileCache = join(root, "node_modules", ".cache", "cairn-compile");
 const handedOn = ["SIGINT", "SIGTERM", "SIGHUP"];
 
 /** Identifies an installation: another lock file or another kind of machine needs another one. */
@@ -113,6 +116,8 @@ async function prepare() {
   }
   const lockText = readFileSync(lockFile, "utf8");
   if (!installed(lockText)) await install(lockText);
+  process.env.NODE_COMPILE_CACHE ??= compileCache;
+  module.enableCompileCache?.(process.env.NODE_COMPILE_CACHE);
   if (build) {
     const code = await run(join(root, "scripts", "build.ts"), ["--quiet"]);
     if (code !== 0) return { code };

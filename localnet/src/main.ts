@@ -7,13 +7,14 @@ import { join } from "node:path";
 import { LocalnetFault } from "./fault.ts";
 import { startNetwork } from "./network.ts";
 import { holdParts } from "./parts.ts";
+import { within } from "./processes.ts";
 import { totalsLine } from "./report.ts";
 import { removeRecord, takeFolder, thisMachine } from "./run-record.ts";
 import { parseSettings, type Settings, usage } from "./settings.ts";
 
 const interruptedExit = 130;
-/** How long the summary is waited for before everything is stopped. */
-const summaryWithinMs = 800;
+/** How long the summary is waited for: at a stop that somebody waits for, and at the end of the epochs asked for. */
+const summaryWithinMs = { stop: 800, enough: 10_000 } as const;
 /** What a network keeps in the data folder and `--fresh` removes; nothing else there is touched. */
 const keptParts = ["chain", "coordinator", "nodes", "logs", "localnet.json"];
 
@@ -28,14 +29,6 @@ function askedToStop(): Promise<"stop"> {
     process.stdout.on("error", stop);
     process.stderr.on("error", stop);
   });
-}
-
-async function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const overdue = new Promise<undefined>((done) => {
-    timer = setTimeout(() => done(undefined), ms);
-  });
-  return Promise.race([promise, overdue]).finally(() => clearTimeout(timer));
 }
 
 /** Resolves to the exit code. Throws LocalnetFault. */
@@ -55,8 +48,14 @@ async function run(settings: Settings): Promise<number> {
   try {
     const network = await Promise.race([starting, stop, parts.broken]);
     if (network === "stop") return stoppedExit;
-    const outcome = await Promise.race([network.enough, stop, parts.broken]);
-    const summary = await within(network.summary(), summaryWithinMs).catch(() => undefined);
+    const outcome = await Promise.race([network.enough.then(() => "enough" as const), stop, parts.broken]);
+    const summary = await within(network.summary(), summaryWithinMs[outcome]).catch(() => undefined);
+    if (!summary && outcome === "enough")
+      throw new LocalnetFault(
+        "part-broken",
+        "the coordinator or the chain gives no figures",
+        `see the logs in ${data}`,
+      );
     if (summary) say(totalsLine(summary, performance.now() - startedAt));
     if (summary && settings.json) console.log(JSON.stringify(summary));
     return outcome === "stop" ? stoppedExit : 0;

@@ -184,12 +184,11 @@ export async function stopInTurn(groups: readonly (readonly Supervised[])[]): Pr
   return stragglers.map(({ name }) => name);
 }
 
-/** Waits for the promise, or at most so long. */
-async function within(promise: Promise<void>, ms: number): Promise<void> {
+/** The promise's value, or undefined when it takes longer. */
+export async function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
-  const overdue = new Promise<void>((done) => {
-    timer = setTimeout(done, Math.max(ms, 0));
+  const overdue = new Promise<undefined>((done) => {
+    timer = setTimeout(() => done(undefined), Math.max(ms, 0));
   });
-  await Promise.race([promise, overdue]);
-  clearTimeout(timer);
+  return Promise.race([promise, overdue]).finally(() => clearTimeout(timer));
 }

@@ -139,4 +139,11 @@ describe("the summary", () => {
       "2 epochs settled in 2 min 10 s, 27 of 36 slots credited, 150 CAIRN, 1,234 readings stored",
     );
   });
+
+  test("says that nothing was settled rather than a row of zeros", () => {
+    assert.equal(
+      totalsLine(summarise({ ...facts, settled: [] }), 6_000),
+      "no epoch settled in 6 s, 1,234 readings stored",
+    );
+  });
 });

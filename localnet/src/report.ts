@@ -153,10 +153,12 @@ export function summarise({ network, nodes, settled, balances, health }: Summary
 
 /** The summary for people. */
 export function totalsLine(summary: Summary, elapsedMs: number): string {
+  const stored = `${counted(summary.readingsStored, "reading", "readings")} stored`;
+  if (summary.epochs.length === 0) return `no epoch settled in ${durationText(elapsedMs)}, ${stored}`;
   return [
     `${counted(summary.epochs.length, "epoch", "epochs")} settled in ${durationText(elapsedMs)}`,
     `${summary.slotsCredited} of ${counted(summary.slotsExpected, "slot", "slots")} credited`,
     `${summary.amount} ${summary.token}`,
-    `${counted(summary.readingsStored, "reading", "readings")} stored`,
+    stored,
   ].join(", ");
 }

@@ -29,6 +29,20 @@ const facts: EpochFacts = {
   ]),
 };
 
+/** Of the facts above. A change here is a change of the protocol: epochs that are closed already would come out otherwise. */
+const golden = {
+  amounts: ["309523809523809523809", "154761904761904761905", "535714285714285714286", "0"],
+  cumulative: ["464285714285714285714", "535714285714285714291", "7"],
+  nodesRoots: [
+    "0x64453c34102b8c749c4f0126e4d806c33649f1529f1e481572c4bd9f68b7366f",
+    "0x3bd68dccbcf9637e8105d52e4028dcee6191ce14a35667c01a747b1dfb3c22f4",
+    "0x0000000000000000000000000000000000000000000000000000000000000000",
+  ],
+  total: "1000000000000000000000",
+  root: "0xd6925b721baa836e4976a7bbf0c342f156719522d32ce0357a581eb17c4a2790",
+  evidence: "0xd509e89d74f9a3f24b46cca29789008842588a18cff1387cf1c4e019670ab118",
+};
+
 describe("an outcome", () => {
   const outcome = closeEpoch(facts, parameters);
 
@@ -142,15 +156,15 @@ describe("an epoch in which nothing was earned", () => {
     });
 });
 
-test("an epoch of 5,000 operators with a node each closes in less than five seconds, with every proof right", () => {
-  const nodes = Array.from({ length: 5_000 }, (_, index) =>
+test("an epoch of 20,000 operators with a node each closes in less than eight seconds, with every proof right", () => {
+  const nodes = Array.from({ length: 20_000 }, (_, index) =>
     factsOf(`${index}`, operatorAddress(index + 1), [6, 7, 9], index % 2 ? [6] : [7, 9]),
   );
   const startedAt = performance.now();
   const outcome = closeEpoch({ ...facts, nodes, earnedBefore: new Map() }, parameters);
-  assert.ok(performance.now() - startedAt < 5_000);
-  assert.equal(outcome.operators.length, 5_000);
-  for (const operator of [0, 1, 2_499, 4_999].map((index) => outcome.operators[index]))
+  assert.ok(performance.now() - startedAt < 8_000);
+  assert.equal(outcome.operators.length, 20_000);
+  for (const operator of [0, 1, 12_499, 19_999].map((index) => outcome.operators[index]))
     assert.equal(operator && rootFrom(operator), outcome.root);
 });
 
@@ -197,4 +211,3 @@ function plain({ nodes, operators, total, root, evidence }: EpochOutcome) {
     evidence,
   };
 }
-const golden = {};

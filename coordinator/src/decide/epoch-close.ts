@@ -54,10 +54,11 @@ export function closeEpoch(facts: EpochFacts, parameters: RewardParameters): Epo
  */
 function leavesOf(nodes: readonly NodeOutcome[], earnedBefore: ReadonlyMap<Address, bigint>) {
   const noNodes = `0x${"0".repeat(64)}` as Hex;
-  const addresses = [...new Set([...earnedBefore.keys(), ...nodes.map(({ operator }) => operator)])].sort();
+  const byOperator = Map.groupBy(nodes, ({ operator }) => operator);
+  const addresses = [...new Set([...earnedBefore.keys(), ...byOperator.keys()])].sort();
   const rows = addresses
     .map((operator) => {
-      const own = nodes.filter((node) => node.operator === operator);
+      const own = byOperator.get(operator) ?? [];
       const amount = own.reduce((sum, node) => sum + node.amount, 0n);
       const cumulativeAmount = (earnedBefore.get(operator) ?? 0n) + amount;
       return { operator, amount, cumulativeAmount, nodesRoot: own.length > 0 ? nodesTree(own).root : noNodes };

@@ -101,11 +101,15 @@ export function readingBehaviour(open: OpenStore): void {
       const received = [now - 31 * day, now - 30 * day - 1, now - 30 * day, now - day];
       for (const [index, receivedAt] of received.entries())
         await send(ledger, [
-          batchInput(nodeId, boot, { seq: index + 1, receivedAt, series: [column("a.b", [now - 10 + index], [index])] }),
+          batchInput(nodeId, boot, {
+            seq: index + 1,
+            receivedAt,
+            series: [column("a.b", [now - 10 + index], [index])],
+          }),
         ]);
       const retention = { readingsMs: 30 * day, evidenceMs: 90 * day, rejections: manyRefusals };
       assert.ok((await ledger.prune(retention, now)) > 0);
-      assert.deepEqual((await read(ledger, nodeId, "a.b", 0, now, 10)).values, [3, 2]);
+      assert.deepEqual((await read(ledger, nodeId, "a.b", 0, now, 10)).values, [2, 3]);
       assert.deepEqual(await ledger.counts(), { readings: 4, batches: 4 });
       assert.equal(await ledger.prune(retention, now), 0);
       assert.deepEqual(await send(ledger, [batchInput(nodeId, boot, { seq: 1 })]), ["sequence-duplicate 4"]);

@@ -74,7 +74,7 @@ function migrated(file: string): Database {
   try {
     db.pragma("journal_mode = WAL");
     db.pragma("synchronous = FULL");
-    db.pragma("cache_size = -4096");
+    db.pragma("cache_size = -1024");
     db.pragma("journal_size_limit = 4194304");
     const applied = Number(db.pragma("user_version", { simple: true }));
     if (applied > migrations.length)

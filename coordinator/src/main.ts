@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=8
+#!/usr/bin/env node
 /** cairn-coordinator: opens the edges, runs the pipeline, stops in reverse order on SIGTERM. */
 import { createPublicKey } from "node:crypto";
 import { mkdirSync } from "node:fs";

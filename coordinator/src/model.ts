@@ -2,7 +2,6 @@
 import type { KeyObject } from "node:crypto";
 import type {
   Address,
-  BatchPayload,
   Beacon,
   Birth,
   BootId,
@@ -11,6 +10,7 @@ import type {
   NodeChannel,
   NodeId,
   Rejection,
+  SignedBatch,
   SlotTime,
 } from "@cairn/protocol";
 
@@ -63,7 +63,7 @@ export type Input =
       readonly receivedAt: number;
       readonly slot: number;
       readonly bytes: number;
-      readonly payload: BatchPayload;
+      readonly payload: SignedBatch;
       readonly readings: number;
     }
   | {
@@ -105,6 +105,8 @@ export type RefusedInput = {
   readonly rejection: Rejection;
   /** First bytes of the input, for whoever looks into it. */
   readonly sample: Uint8Array;
+  /** The batch that it was, by a header whose signature holds: its sender is told. */
+  readonly batch?: { readonly boot: BootId; readonly sequence: number };
 };
 
 /** What a judging thread is started with, and what it is told. Payloads of a group of arrivals lie one after the other in one buffer. */
@@ -118,7 +120,7 @@ export type JudgeMessage =
       readonly payloads: ArrayBuffer;
     };
 
-/** What became of an input. For a batch `storedUpTo` is the boot's watermark after it. */
+/** What became of an input. For a batch, also a refused one that is named, `storedUpTo` is the boot's watermark after it. */
 export type Verdict = { readonly rejection: Rejection | null; readonly storedUpTo?: number };
 
 /** What the ledger knows of a boot before it judges a batch or evidence. */
@@ -135,7 +137,7 @@ export type BootState = {
 
 /** The rules of order, given to the ledger so that they are judged inside the same transaction that writes the effect. */
 export type OrderRules = {
-  batch(state: BootState, payload: BatchPayload): Rejection | null;
+  batch(state: BootState, payload: SignedBatch): Rejection | null;
   evidence(state: BootState, boot: BootId, bootCount: number): Rejection | null;
 };
 

@@ -53,8 +53,8 @@ export type Pipeline = {
 };
 
 const judgeThread = new URL("./admission-thread.ts", import.meta.url);
-/** One core serves the sockets and the ledger; the others, four at most, judge. */
-const judgeThreads = Math.min(4, Math.max(1, availableParallelism() - 1));
+/** One core serves the sockets and the ledger; the others, four at most, judge when there is so much to judge. */
+const mostJudges = Math.min(4, Math.max(1, availableParallelism() - 1));
 const mostPages = 200;
 const pruneEveryMs = 60_000;
 const rejectionsEveryMs = 1_000;
@@ -91,7 +91,7 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
     fault: fault("fleet"),
   });
 
-  const judges = startJudges(judgeThread, judgeThreads, { time }, edges.broken);
+  const judges = startJudges(judgeThread, mostJudges, { time }, edges.broken);
   judges.setKeys([...keys].map(pemOf));
   const queue = createIngestQueue({
     judge: (arrival) => judges.judge(arrival),

@@ -61,7 +61,7 @@ export function makeDevice(name = "node", operator = operatorAddress(1)): Device
           bootcount: 1,
           bootseed: Buffer.from(boot, "hex").toString("base64url"),
           swname: "cairn-node",
-          swversion: "0.1.0",
+          swversion: ["0.1.0"],
           cairn: { slot, storedUpTo: 0 },
           ...claims,
         } as EvidenceClaims,

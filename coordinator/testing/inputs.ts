@@ -1,6 +1,6 @@
 /** Inputs as the admission hands them to the ledger, made by hand: what stands in them is what a test is about, the rest is filled in. */
 import { randomBytes } from "node:crypto";
-import { type BatchPayload, type BootId, hexOf, type NodeId, type RejectionCode, topicsOf } from "@cairn/protocol";
+import { type BootId, hexOf, type NodeId, type RejectionCode, type SignedBatch, topicsOf } from "@cairn/protocol";
 import type { Input, SlotRow } from "../src/model.ts";
 import { founding, slotTime } from "./founding.ts";
 
@@ -18,10 +18,10 @@ export function column(s: string, times: readonly number[], values: readonly num
 export function batchInput(
   nodeId: NodeId,
   boot: BootId,
-  fields: Partial<BatchPayload> & { slot?: number; receivedAt?: number } = {},
+  fields: Partial<SignedBatch> & { slot?: number; receivedAt?: number } = {},
 ): Kind<"batch"> {
   const { slot = 0, receivedAt = slotTime(slot) + 1_000, ...rest } = fields;
-  const payload: BatchPayload = { boot, n: 1, seq: 1, series: [column("host.load", [receivedAt], [0.5])], ...rest };
+  const payload: SignedBatch = { boot, n: 1, seq: 1, series: [column("host.load", [receivedAt], [0.5])], ...rest };
   const readings = payload.series.reduce((sum, { v }) => sum + v.length, 0);
   return {
     kind: "batch",

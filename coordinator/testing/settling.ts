@@ -1,15 +1,16 @@
 /** Settlement as the pipeline joins it, over the SQLite ledger and a scripted chain, with a process that can die between any two calls. */
 import assert from "node:assert/strict";
-import { setTimeout as sleep } from "node:timers/promises";
+import type { Hex } from "@cairn/protocol";
 import { type SettlementActions, type Settler, startSettlement } from "../src/act/settlement.ts";
 import { closeEpoch } from "../src/decide/epoch-close.ts";
 import { settlementStep } from "../src/decide/settlement.ts";
-import type { EpochOutcome, Ledger, NodeFacts } from "../src/model.ts";
+import type { EpochFacts, EpochOutcome, Ledger, NodeFacts } from "../src/model.ts";
 import { domain, founding, operatorAddress, slotsOf, slotTime, verifier } from "./founding.ts";
 import { slotRow } from "./inputs.ts";
 import { nodeId } from "./ledger/epochs.ts";
 import { createScriptedChain, type ScriptedChain } from "./scripted-chain.ts";
 import { openTemporaryLedger } from "./temporary-ledger.ts";
+import { until } from "./until.ts";
 
 /** A process dies when it is about to make its call number `call`, or just after the call took effect. */
 export type Crash = { readonly call: number; readonly when: "before" | "after" };
@@ -125,6 +126,14 @@ function runSettler(ledger: Ledger, { chain }: ScriptedChain, crash?: Crash): Ru
 /** Closes an epoch in which operators 1 and 2 earn with three nodes, from epoch 2 on operator 1 alone; operator 3 never earns. */
 export async function closeWorkedEpoch(ledger: Ledger, epoch: number): Promise<EpochOutcome> {
   const slots = slotsOf(epoch);
+  const { earnedBefore } = await ledger.epochFacts(epoch, slots[0] ?? 0, slots.length);
+  const outcome = workedEpoch(epoch, earnedBefore);
+  await ledger.closeEpoch(outcome, slotTime((slots.at(-1) ?? 0) + 1));
+  return outcome;
+}
+
+function workedEpoch(epoch: number, earnedBefore: EpochFacts["earnedBefore"]): EpochOutcome {
+  const slots = slotsOf(epoch);
   const node = (name: string, operator: number, count: number): NodeFacts => ({
     nodeId: nodeId(name),
     operator: operatorAddress(operator),
@@ -132,12 +141,24 @@ export async function closeWorkedEpoch(ledger: Ledger, epoch: number): Promise<E
     answered: slots.slice(0, count),
     worked: slots.slice(0, count),
   });
-  const nodes = [node("a", 1, 6), node("b", 1, 4), node("c", 2, epoch === 1 ? 6 : 0), node("d", 3, 0)];
-  const facts = await ledger.epochFacts(epoch, slots[0] ?? 0, slots.length);
-  const counted = slots.map((slot) => slotRow(slot, { closedAt: slotTime(slot + 1) }));
-  const outcome = closeEpoch({ ...facts, slots: counted, nodes }, founding.parameters);
-  await ledger.closeEpoch(outcome, slotTime((slots.at(-1) ?? 0) + 1));
-  return outcome;
+  const facts = {
+    epoch,
+    firstSlot: slots[0] ?? 0,
+    slotCount: slots.length,
+    slots: slots.map((slot) => slotRow(slot, { closedAt: slotTime(slot + 1) })),
+    nodes: [node("a", 1, 6), node("b", 1, 4), node("c", 2, epoch === 1 ? 6 : 0), node("d", 3, 0)],
+    earnedBefore,
+  };
+  return closeEpoch(facts, founding.parameters);
+}
+
+/** The same outcome without a ledger: of epoch 1, or of epoch 2 after it. */
+export function settleableOutcome(epoch: 1 | 2): EpochOutcome & { root: Hex } {
+  const before = epoch === 1 ? [] : workedEpoch(1, new Map()).operators;
+  const earned = new Map(before.map(({ operator, cumulativeAmount }) => [operator, cumulativeAmount]));
+  const { root, ...outcome } = workedEpoch(epoch, earned);
+  assert.ok(root);
+  return { ...outcome, root };
 }
 
 /** Until the ledger has nothing on its way to the chain and the chain has paid everything that was earned, or the process is dead. */
@@ -148,14 +169,6 @@ export async function untilSettled({ ledger, scripted }: SettlementHouse, runnin
     async () => running.dead || (paid() === earned && (await ledger.unsettled()).length === 0),
     () => `settlement does not end: paid ${paid()} of ${earned}; ${running.faults.at(-1)}`,
   );
-}
-
-export async function until(met: () => Promise<boolean> | boolean, otherwise: () => string): Promise<void> {
-  const deadline = performance.now() + 5_000;
-  while (!(await met())) {
-    assert.ok(performance.now() < deadline, otherwise());
-    await sleep(2);
-  }
 }
 
 /** Every root stands once, every operator was paid exactly what it earned, nothing was minted beside. */

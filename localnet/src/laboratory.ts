@@ -107,7 +107,6 @@ export async function openLaboratory(plan: LaboratoryPlan = {}): Promise<Laborat
   const deployment = await chain.contracts(folder, deployerAccount(), verifier);
   const coordinatorRpc = plan.throughRpc ? await plan.throughRpc(rpc) : rpc;
   const coordinator = part("coordinator", process.execPath, () => [
-    "--max-semi-space-size=8",
     programFile("cairn-coordinator"),
     ...["--data", data, "--mqtt-port", `${mqttPort}`, "--http-port", `${httpPort}`, "--rpc", coordinatorRpc],
     ...["--deployment", join(folder, "chain", "deployment.json"), "--roster", roster],

@@ -32,7 +32,12 @@ export function holdParts(data: string, launcher: ProcessMark, say: (line: strin
         const id = pid();
         return id === undefined ? [] : [{ name, pid: id }];
       });
-    writeRecord(data, { launcher, processes });
+    try {
+      writeRecord(data, { launcher, processes });
+    } catch (cause) {
+      // Without the record the next start cannot end leftovers; the running network must not end over it.
+      say(`the record of the running processes cannot be written: ${(cause as Error).message}`);
+    }
   };
 
   return {

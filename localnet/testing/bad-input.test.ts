@@ -21,6 +21,7 @@ import {
   RejectionsView,
   rejections,
   type Signer,
+  type StorageReceipt,
   signerOf,
   topicsOf,
   ueidOf,
@@ -53,6 +54,7 @@ const senders = {
   disorderly: createSender("disorderly"),
   giant: createSender("giant"),
   truncating: createSender("truncating"),
+  misshapen: createSender("misshapen"),
   trespasser: createSender("trespasser"),
   late: createSender("late"),
   flooder: createSender("flooder"),
@@ -224,6 +226,38 @@ test("truncated JSON is refused, signed or not", { skip }, async () => {
   await honestIsServed();
 });
 
+test("a correctly signed batch of the wrong shape is answered by a receipt that names it and why", {
+  skip,
+}, async () => {
+  const { misshapen } = senders;
+  const { nodeId } = misshapen;
+  const client = await connect(misshapen);
+  const receipts: StorageReceipt[] = [];
+  client.on("message", (_topic, payload) => {
+    const receipt = parseReceipt(payload, { ...laboratory.network(), nodeId });
+    if (receipt.ok && receipt.value.kind === "stored") receipts.push(receipt.value.receipt);
+  });
+  await client.subscribeAsync(topics.receipt(nodeId), { qos: 1 });
+  const send = async (payload: Buffer): Promise<StorageReceipt | undefined> => {
+    const before = receipts.length;
+    await client.publishAsync(topics.node(nodeId, "batch"), payload, { qos: 1 });
+    return eventually("a receipt", 5_000, async () => receipts[before]);
+  };
+  const refused = (upTo: number, sequence: number, code: RejectionCode) => ({
+    ...{ nodeId, boot, upTo },
+    refused: { sequence, code },
+  });
+  const noNumber = { series: "test.counter", unit: "count", at: 0, value: Number.NaN, quality: "good" } as const;
+  const bad = batchOf(misshapen, 1, { readings: [noNumber] });
+  assert.deepEqual(await send(bad), refused(0, 1, "schema-mismatch"));
+  await shown(nodeId, "schema-mismatch");
+  const dropped = [{ first: 1, last: 1, readings: 1, reason: "refused" }] as const;
+  assert.deepEqual(await send(batchOf(misshapen, 2, { dropped })), { nodeId, boot, upTo: 2 });
+  assert.deepEqual(await send(batchOf(misshapen, 3, { readings: [noNumber] })), refused(2, 3, "schema-mismatch"));
+  await client.endAsync();
+  await honestIsServed();
+});
+
 test("a topic of another node, or of nobody, ends the connection", { skip }, async () => {
   const { trespasser, honest } = senders;
   const first = await connect(trespasser);
@@ -261,7 +295,7 @@ test("a beacon answered after its window earns nothing and says so", { skip }, a
         bootcount: 1,
         bootseed: Buffer.from(boot, "hex").toString("base64url"),
         swname: "test",
-        swversion: "1",
+        swversion: ["1"],
         cairn: { slot: beacon.slot, storedUpTo: 0 },
       },
       late.nodeId,

@@ -224,7 +224,7 @@ function joinNetwork(
         bootcount: boot.count,
         bootseed: Buffer.from(boot.id, "hex").toString("base64url"),
         swname: software.name,
-        swversion: software.version,
+        swversion: [software.version],
         ...(place && nowMs - place.atMs <= positionFreshMs ? { location: claimOf(place, nowMs) } : {}),
         cairn: { slot: beacon.slot, storedUpTo: store.storedUpTo() },
       };
@@ -313,7 +313,7 @@ function claimOf({ latitude, longitude, altitude, atMs }: Location, nowMs: numbe
     latitude,
     longitude,
     ...(altitude === undefined ? {} : { altitude }),
-    age: Math.max(0, (nowMs - atMs) / 1000),
+    age: Math.max(0, Math.round((nowMs - atMs) / 1000)),
   };
 }
 

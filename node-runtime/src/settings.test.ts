@@ -58,6 +58,8 @@ test("a bad value is refused with its setting, its value, its range and unit", (
     [["--broker", "http://x"], /--broker http:\/\/x: must be mqtt:\/\/HOST:PORT/],
     [["--broker", "mqtt://me:secret@x"], /must hold no user or password/],
     [["--profile", "a b"], /--profile a b: must be 1 to 64/],
+    [["--profile", "a\nb"], /--profile a\nb: must be 1 to 64/],
+    [["--profile", "\u001b[31m"], /--profile .*: must be 1 to 64/],
     [["--log-level", "loud"], /--log-level loud: must be one of debug/],
   ];
   for (const [more, message] of cases) {

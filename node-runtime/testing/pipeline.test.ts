@@ -8,11 +8,14 @@ import { join } from "node:path";
 import { after, afterEach, beforeEach, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type BootId, parseBirth, type RejectionCode } from "@cairn/protocol";
+import { NodeFault } from "../src/fault.ts";
+import { type Summary, summarise } from "../src/store/summary.ts";
 import { createDeviceKey, type DeviceKey } from "../src/wire/device-key.ts";
 import type { IncomingBatch } from "./ledger.ts";
 import { startTestNetwork, type TestNetwork, until } from "./network.ts";
 
 const program = fileURLToPath(new URL("../src/main.ts", import.meta.url));
+const packageFile = fileURLToPath(new URL("../package.json", import.meta.url));
 const recording = fileURLToPath(new URL("../../hardware/recordings/city-drive.jsonl", import.meta.url));
 const cache = mkdtempSync(join(tmpdir(), "cairn-compiled-"));
 
@@ -67,12 +70,21 @@ async function stop(child: ChildProcess, signal: NodeJS.Signals): Promise<number
 }
 
 const command = (...args: string[]) => execFileSync(process.execPath, [program, ...args], { encoding: "utf8" });
+/** What the edge store holds now; before the daemon has made it: nothing. */
+function storeNow(): Partial<Summary> {
+  try {
+    return summarise(folder);
+  } catch (fault) {
+    assert.ok(fault instanceof NodeFault);
+    return {};
+  }
+}
 const stored = () => network.ledger.readings.length;
 
 test("a node greets, sends signed batches that are receipted, answers beacons, and leaves within 3 s with a goodbye", async () => {
   network.coordinatorIs(true);
   const child = start();
-  await until("two batches", () => network.ledger.sequences.length >= 2, 15_000);
+  await until("two receipted batches", () => (storeNow().boot?.stored ?? 0) >= 2, 20_000);
   const birth = parseBirth(Buffer.from(network.heard.births[0] ?? ""));
   assert.ok(birth.ok);
   assert.deepEqual(birth.value.capabilities, ["sensor.host"]);
@@ -85,24 +97,24 @@ test("a node greets, sends signed batches that are receipted, answers beacons, a
   assert.ok((evidence?.cairn.storedUpTo ?? 0) >= 2);
   assert.equal(evidence?.bootcount, 1);
   assert.equal(evidence?.location, undefined);
+  assert.deepEqual(evidence?.swversion, [JSON.parse(readFileSync(packageFile, "utf8")).version]);
   const took = await stop(child, "SIGTERM");
   assert.equal(child.exitCode, 0);
   assert.ok(took < 3_000, `${took} ms`);
   assert.deepEqual(network.heard.deaths, [JSON.stringify({ boot: birth.value.boot })]);
   assert.deepEqual(network.heard.faults, []);
   assert.equal(network.heard.evidence.length, 1, "the stranger's beacon was answered");
-  assert.match(command("status", "--data", folder), /0 results and 0 telemetry readings/);
+  assert.match(command("status", "--data", folder), /^Boot 1 \(.*stored by the coordinator up to \d+\.$/m);
+  assert.equal(JSON.parse(command("status", "--json", "--data", folder)).boot.id, birth.value.boot);
 });
 
 test("a node without broker or descriptor measures and stores, and delivers when they come", async () => {
   rmSync(join(folder, "network.json"));
   await network.stopBroker();
   const child = start();
-  const accepted = () => JSON.parse(command("status", "--json", "--data", folder)).tally.accepted ?? 0;
-  await until("the store", () => output.includes("waiting for the network descriptor"));
-  await new Promise((resolve) => setTimeout(resolve, 2_500));
+  const accepted = () => storeNow().tally?.accepted ?? 0;
+  await until("stored readings", () => accepted() > 0 && output.includes("waiting for the network descriptor"), 15_000);
   const before = accepted();
-  assert.ok(before > 0);
   writeFileSync(join(folder, "network.json"), JSON.stringify(network.descriptor));
   await new Promise((resolve) => setTimeout(resolve, 1_000));
   await network.startBroker();
@@ -113,14 +125,12 @@ test("a node without broker or descriptor measures and stores, and delivers when
 test("kill -9 loses nothing accepted and stores nothing twice, and the next boot counts on", async () => {
   network.mood.answers = false;
   const first = start();
-  await until("unanswered batches", () => network.heard.births.length === 1 && output.includes("connected"), 15_000);
-  await new Promise((resolve) => setTimeout(resolve, 2_500));
+  await until("unanswered batches", () => (storeNow().batches?.unreceipted ?? 0) > 1, 20_000);
   await stop(first, "SIGKILL");
-  const waiting = JSON.parse(command("status", "--json", "--data", folder));
-  assert.ok(waiting.batches.unreceipted > 0);
+  const waiting = summarise(folder);
   network.mood.answers = true;
   const second = start();
-  await until("everything of the first boot", () => stored() >= waiting.tally.accepted, 15_000);
+  await until("everything of the first boot", () => stored() >= (waiting.tally.accepted ?? 0), 15_000);
   await until(
     "a batch of the second",
     () => new Set(network.ledger.sequences.map((key) => key.split(" ")[0])).size === 2,
@@ -158,14 +168,13 @@ test("data is held while the coordinator says it is offline, and PUBACKs free no
   assert.equal(network.heard.batches.length, 0);
   network.mood.answers = false;
   network.coordinatorIs(true);
-  await new Promise((resolve) => setTimeout(resolve, 2_500));
-  assert.ok(JSON.parse(command("status", "--json", "--data", folder)).batches.unreceipted > 0);
+  await until("unanswered batches", () => summarise(folder).batches.unreceipted > 0);
   const boot = JSON.parse(network.heard.births[0] ?? "").boot as BootId;
   network.forgedReceipt(boot, 1_000);
   await until("the forged receipt's refusal", () => output.includes("refused one of the receipts"));
-  assert.equal(JSON.parse(command("status", "--json", "--data", folder)).boot.stored, 0);
+  assert.equal(summarise(folder).boot?.stored, 0);
   network.mood.answers = true;
-  await until("the receipts", () => JSON.parse(command("status", "--json", "--data", folder)).boot.stored > 0, 15_000);
+  await until("the receipts", () => (summarise(folder).boot?.stored ?? 0) > 0, 15_000);
   await stop(child, "SIGTERM");
 });
 
@@ -174,7 +183,7 @@ test("slot receipts of trusted verifiers are kept", async () => {
   await until("the connect", () => network.heard.births.length === 1, 15_000);
   network.slotReceipt(4, "0xff03");
   network.slotReceipt(5, "0x0100");
-  const kept = () => JSON.parse(command("status", "--json", "--data", folder)).slotReceipts;
+  const kept = () => summarise(folder).slotReceipts;
   await until("the slot receipts", () => kept().epochs === 2);
   assert.equal(kept().newestEpoch, 5);
   await stop(child, "SIGTERM");
@@ -187,6 +196,7 @@ test("a GNSS recording becomes readings and a location claim", async () => {
   await until("evidence", () => network.heard.evidence.length === 1);
   const location = network.heard.evidence[0]?.location;
   assert.ok(location && Math.abs(location.latitude) <= 90 && (location.age ?? 99) < 60);
+  assert.ok(Number.isInteger(location.age));
   const birth = parseBirth(Buffer.from(network.heard.births[0] ?? ""));
   assert.ok(birth.ok && birth.value.capabilities.includes("sensor.gnss"));
   await stop(child, "SIGTERM");

@@ -1,11 +1,12 @@
 /**
  * A batch: many readings under one ES256 signature (architecture, section 4). Readings stand in columns per series, because
  * cellular links pay by the byte. The message is one line of detached JWS, then the payload, zstd-compressed where that saves bytes.
+ * Boot and sequence stand in the signed header: a batch whose payload cannot be read can still be named, and so answered.
  */
 import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import Type, { type Static } from "typebox";
 import type { Signer } from "./es256.ts";
-import { type BootId, bootIdPattern, isNodeId, type NodeId } from "./identity.ts";
+import { type BootId, isBootId, isNodeId, type NodeId } from "./identity.ts";
 import { encodeDetached, type ParsedJws, parseDetached, type Signed } from "./jws.ts";
 import { limits } from "./limits.ts";
 import { accept, type Result, reject } from "./result.ts";
@@ -75,9 +76,7 @@ const Column = Type.Object(
 
 export const BatchPayload = Type.Object(
   {
-    boot: Type.String({ pattern: bootIdPattern }),
     n: Count,
-    seq: Count,
     dropped: Type.Optional(
       Type.Array(
         Type.Object(
@@ -98,6 +97,9 @@ export const BatchPayload = Type.Object(
 );
 export type BatchPayload = Static<typeof BatchPayload>;
 
+/** What a batch says once its signature holds: the payload, with the boot and the sequence of its header. */
+export type SignedBatch = BatchPayload & { readonly boot: BootId; readonly seq: number };
+
 /** A batch of the largest size has some 2,400 members. */
 const checkPayload = checker("batch", BatchPayload, 10_000);
 
@@ -108,9 +110,8 @@ const compressed = "cairn-batch+json+zstd";
 export function encodeBatch(batch: Batch, nodeId: NodeId, signer: Signer): Buffer {
   const json = Buffer.from(JSON.stringify(toColumns(batch)));
   const packed = zstdCompressSync(json, { params: { [constants.ZSTD_c_compressionLevel]: 3 } });
-  return packed.length < json.length
-    ? encodeDetached({ kid: nodeId, cty: compressed }, packed, signer)
-    : encodeDetached({ kid: nodeId, cty: plain }, json, signer);
+  const [cty, payload] = packed.length < json.length ? [compressed, packed] : [plain, json];
+  return encodeDetached({ kid: nodeId, cty, boot: batch.boot, seq: batch.sequence }, payload, signer);
 }
 
 function toColumns(batch: Batch): BatchPayload {
@@ -138,9 +139,7 @@ function toColumns(batch: Batch): BatchPayload {
     });
   }
   return {
-    boot: batch.boot,
     n: batch.bootCount,
-    seq: batch.sequence,
     ...(batch.dropped.length > 0 ? { dropped: batch.dropped.map((gap) => ({ ...gap })) } : {}),
     series,
   };
@@ -148,24 +147,34 @@ function toColumns(batch: Batch): BatchPayload {
 
 export type BatchEnvelope = Signed & {
   readonly nodeId: NodeId;
+  readonly boot: BootId;
+  readonly sequence: number;
   readonly compressed: boolean;
   readonly payload: Buffer;
 };
 
-/** First half of reading a batch: who claims to have signed which bytes. Nothing of the payload is touched before the signature holds. */
+/** First half of reading a batch: who claims to have signed which bytes, as which batch. Nothing of the payload is touched before the signature holds. */
 export function parseBatchEnvelope(message: Buffer): Result<BatchEnvelope> {
   if (message.length > limits.messageBytes) return reject("payload-too-large", `${message.length} bytes`);
   const parsed = parseDetached(message);
   if (!parsed.ok) return parsed;
-  const { kid, cty } = parsed.value.header;
+  const { kid, cty, boot, seq } = parsed.value.header;
   if (typeof kid !== "string" || !isNodeId(kid)) return reject("envelope-malformed", "kid is not a NodeId");
   if (cty !== plain && cty !== compressed) return reject("envelope-malformed", "cty is not that of a batch");
+  if (typeof boot !== "string" || !isBootId(boot)) return reject("envelope-malformed", "boot is not a boot id");
+  if (!isSequence(seq)) return reject("envelope-malformed", "seq is not a whole number from 1 on");
   return accept({
     ...signedPart(parsed.value),
     nodeId: kid,
+    boot,
+    sequence: seq,
     compressed: cty === compressed,
     payload: parsed.value.payload,
   });
+}
+
+function isSequence(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 1;
 }
 
 function signedPart({ signingInput, signature }: ParsedJws): Signed {
@@ -173,7 +182,7 @@ function signedPart({ signingInput, signature }: ParsedJws): Signed {
 }
 
 /** Second half, after the signature was verified: unpacks, checks the shape. Columns stay columns; `readingsOf` walks them. */
-export function parseBatchPayload(envelope: BatchEnvelope): Result<BatchPayload> {
+export function parseBatchPayload(envelope: BatchEnvelope): Result<SignedBatch> {
   let json: Uint8Array = envelope.payload;
   if (envelope.compressed) {
     try {
@@ -197,7 +206,7 @@ export function parseBatchPayload(envelope: BatchEnvelope): Result<BatchPayload>
   if (readings > limits.batchReadings) return reject("schema-mismatch", `batch: ${readings} readings in one batch`);
   for (const gap of payload.value.dropped ?? [])
     if (gap.last < gap.first) return reject("schema-mismatch", "batch: a dropped range ends before it begins");
-  return payload;
+  return accept({ ...payload.value, boot: envelope.boot, seq: envelope.sequence });
 }
 
 /** The readings of a batch, one by one, in the order of its columns. */

@@ -29,7 +29,7 @@ const claims: EvidenceClaims = {
   bootcount: 7,
   bootseed: base64url(Buffer.alloc(16, 9)),
   swname: "cairn-node",
-  swversion: "0.1.0",
+  swversion: ["0.1.0"],
   location: { latitude: 52.5, longitude: 13.4, altitude: 34.5, age: 2 },
   cairn: { slot: 39, storedUpTo: 12 },
 };
@@ -125,7 +125,15 @@ test("a claim out of its range or of another type is refused", () => {
     bootcount: [0, -1, 1.5, 2 ** 53, 1e300, "7"],
     bootseed: ["", "A".repeat(21), "A".repeat(23), "ü".repeat(22)],
     swname: ["", "x".repeat(129), "a\u0000b", "a\nb", "\u001b[31m", "\ud800", 1],
-    swversion: ["", "x".repeat(129), "1\t2", ["0.1.0"], 1],
+    swversion: [
+      ...["", "0.1.0", 1, [], [1], [""], ["x".repeat(129)], ["1\t2"]],
+      ...[
+        ["1", ""],
+        ["1", null],
+        ["1", 0.5],
+        ["1", "semver", "more"],
+      ],
+    ],
     location: [
       null,
       [],
@@ -135,6 +143,8 @@ test("a claim out of its range or of another type is refused", () => {
       { latitude: 0, longitude: 180.1 },
       { latitude: 0, longitude: -180.1 },
       { latitude: 0, longitude: 0, age: -1 },
+      { latitude: 0, longitude: 0, age: 0.5 },
+      { latitude: 0, longitude: 0, age: 2 ** 53 },
       { latitude: 0, longitude: 0, altitude: "34" },
     ],
     cairn: [
@@ -158,7 +168,9 @@ test("claims at the ends of their ranges pass", () => {
     { iat: 0, uptime: 0, bootcount: 1, cairn: { slot: 0, storedUpTo: 0 } },
     { iat: most, uptime: most, bootcount: most, cairn: { slot: most, storedUpTo: most } },
     { location: { latitude: -90, longitude: 180, altitude: -10_000.5, age: 0 } },
-    { swname: "x".repeat(128), swversion: "Ünïcode ✓ 1.0-β" },
+    { swname: "x".repeat(128), swversion: ["Ünïcode ✓ 1.0-β"] },
+    { swversion: ["1.2.3", "semver"] },
+    { swversion: ["1.2.3", 16_384] },
   ])
     assert.ok(judge({ ...claims, ...change }).ok);
 });

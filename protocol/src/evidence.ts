@@ -15,6 +15,8 @@ export const evidenceProfile = "urn:x-cairn:evidence:1";
 
 const mediaType = "eat+jwt";
 const Text = Type.String({ pattern: printablePattern, maxLength: 128 });
+/** A version scheme's name, or its number (RFC 9393 section 4.1). */
+const VersionScheme = Type.Union([Text, Type.Integer({ minimum: -256, maximum: 65_535 })]);
 
 export const EvidenceClaims = Type.Object(
   {
@@ -32,15 +34,16 @@ export const EvidenceClaims = Type.Object(
     /** Base64url of the boot id's 16 bytes. */
     bootseed: Type.String({ pattern: "^[A-Za-z0-9_-]{22}$" }),
     swname: Text,
-    swversion: Text,
-    /** Where the node believes to be (RFC 9711 section 4.2.10), degrees WGS 84, metres, seconds of age. */
+    /** The version, then the scheme that it is written in where that is told (RFC 9711 section 4.2.7). */
+    swversion: Type.Union([Type.Tuple([Text]), Type.Tuple([Text, VersionScheme])]),
+    /** Where the node believes to be (RFC 9711 section 4.2.10), degrees WGS 84, metres, whole seconds of age. */
     location: Type.Optional(
       Type.Object(
         {
           latitude: Type.Number({ minimum: -90, maximum: 90 }),
           longitude: Type.Number({ minimum: -180, maximum: 180 }),
           altitude: Type.Optional(Type.Number()),
-          age: Type.Optional(Type.Number({ minimum: 0 })),
+          age: Type.Optional(Whole),
         },
         { additionalProperties: false },
       ),

@@ -19,9 +19,14 @@ export const addressPattern = "^0x[0-9a-f]{40}$";
 export const hex32Pattern = "^0x[0-9a-f]{64}$";
 
 const nodeIdRegExp = new RegExp(nodeIdPattern);
+const bootIdRegExp = new RegExp(bootIdPattern);
 
 export function isNodeId(text: string): text is NodeId {
   return nodeIdRegExp.test(text);
+}
+
+export function isBootId(text: string): text is BootId {
+  return bootIdRegExp.test(text);
 }
 
 /** NodeId of a P-256 public key. */

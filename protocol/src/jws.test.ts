@@ -196,3 +196,10 @@ test("headers that were read before are read the same again, and nobody can chan
   for (let index = 0; index < 5_000; index++) assert.ok(parseJws(headed({ alg: "ES256", kid: `${index}` })).ok);
   assert.equal(accepted(parseJws(first)).header.kid, "first");
 });
+
+test("headers of detached messages, each of which is another, do not drive out those that come again", () => {
+  const again = headed({ alg: "ES256", kid: "again" });
+  const { header } = accepted(parseJws(again));
+  for (let seq = 0; seq < 5_000; seq++) assert.ok(parseDetached(lined({ ...detachedHeader, seq })).ok);
+  assert.equal(accepted(parseJws(again)).header, header);
+});

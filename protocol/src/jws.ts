@@ -23,7 +23,7 @@ export function parseJws(text: string): Result<ParsedJws> {
   if (parts.length !== 3 || !head || !body || !tail) return reject("envelope-malformed", "not three parts with dots");
   if (!isBase64url(head) || !isBase64url(body) || !isBase64url(tail))
     return reject("envelope-malformed", "not base64url");
-  const header = parseHeader(head);
+  const header = rememberedHeader(head);
   if (!header.ok) return header;
   const { b64 = true, crit } = header.value;
   if (b64 !== true) return reject("envelope-malformed", "unencoded payload where an encoded one is expected");
@@ -74,16 +74,27 @@ export function parseDetached(message: Buffer): Result<ParsedJws> {
   return accept({ header: header.value, payload, signingInput, signature });
 }
 
-/** One sender repeats the same header for days: the last ones read are kept, by their exact text. */
+/**
+ * One sender repeats the same header of a compact message for days: the last ones read are kept, by their exact text. Detached
+ * messages name themselves in their headers, no two of which are alike: those are not kept.
+ */
 const headers = new Map<string, Record<string, unknown>>();
 const headersKept = 4_096;
-/** Characters of an encoded header. Ours have at most 170; what is kept of 4,096 longer ones would fill the memory. */
+/** Characters of an encoded header. Ours have at most 248; what is kept of 4,096 longer ones would fill the memory. */
 const headerLimit = 512;
+
+function rememberedHeader(text: string): Result<Record<string, unknown>> {
+  const known = headers.get(text);
+  if (known) return accept(known);
+  const header = parseHeader(text);
+  if (!header.ok) return header;
+  if (headers.size >= headersKept) headers.clear();
+  headers.set(text, header.value);
+  return header;
+}
 
 function parseHeader(text: string): Result<Record<string, unknown>> {
   if (text.length > headerLimit) return reject("envelope-malformed", `a protected header of ${text.length} characters`);
-  const known = headers.get(text);
-  if (known) return accept(known);
   const json = parseJson(Buffer.from(text, "base64url"), "the protected header");
   if (!json.ok) return reject("envelope-malformed", json.rejection.detail);
   const header = json.value;
@@ -91,8 +102,6 @@ function parseHeader(text: string): Result<Record<string, unknown>> {
     return reject("envelope-malformed", "the protected header is not an object");
   const record = Object.freeze(header as Record<string, unknown>);
   if (record.alg !== "ES256") return reject("envelope-malformed", "the algorithm is not ES256");
-  if (headers.size >= headersKept) headers.clear();
-  headers.set(text, record);
   return accept(record);
 }
 

@@ -28,8 +28,8 @@ test("the largest evidence and the largest storage receipt fit into a small mess
     bootcount: most,
     bootseed: "A".repeat(22),
     swname: text,
-    swversion: text,
-    location: { latitude: -89.12345678901234, longitude: -179.1234567890123, altitude: -Number.MIN_VALUE, age: 1 / 3 },
+    swversion: [text, text],
+    location: { latitude: -89.12345678901234, longitude: -179.1234567890123, altitude: -Number.MIN_VALUE, age: most },
     cairn: { slot: most, storedUpTo: most },
   };
   const { length } = encodeEvidence(claims, nodeId, sign);

@@ -15,7 +15,7 @@ import { accept, type Result, reject } from "./result.ts";
 import { checker, parseJson, Whole } from "./schema.ts";
 import { type Domain, recoverSigner, type SlotReceipt, signDigest, slotReceiptDigest } from "./typed-data.ts";
 
-/** Every batch of `boot` up to `upTo` is durable. `refused` tells why the newest one is not among them. */
+/** Every batch of `boot` up to `upTo` is durable. `refused`: the first of those that came behind it and were refused, and why. */
 export type StorageReceipt = {
   readonly nodeId: NodeId;
   readonly boot: BootId;

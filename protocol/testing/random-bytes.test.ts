@@ -29,9 +29,7 @@ const batches = [[], [reading], manyReadings].map((readings) =>
   protocol.encodeBatch({ boot, bootCount: 1, sequence: 3, dropped, readings }, nodeId, sign),
 );
 const batchPayload = {
-  boot,
   n: 1,
-  seq: 3,
   dropped,
   series: [{ s: "a.b", u: "V", t: 5, d: [0, 1], v: [1, 2], q: [0, 2] }],
 };
@@ -44,7 +42,7 @@ const claims: protocol.EvidenceClaims = {
   bootcount: 1,
   bootseed: "A".repeat(22),
   swname: "cairn-node",
-  swversion: "0.1.0",
+  swversion: ["0.1.0"],
   location: { latitude: 52.5, longitude: 13.4, altitude: 34, age: 1 },
   cairn: { slot: 3, storedUpTo: 3 },
 };
@@ -70,6 +68,7 @@ const descriptor = {
 type Door = { readonly samples: readonly Buffer[]; read(bytes: Buffer): protocol.Result<unknown> };
 
 const signedNothing = { signingInput: Buffer.alloc(0), signature: Buffer.alloc(64) };
+const batchNames = { nodeId, boot, sequence: 3, ...signedNothing };
 /** Puts a JSON payload into a JWS as its signer would: what is checked behind the signature is reached too. */
 const signing = (header: Record<string, unknown>, bytes: Buffer, by = sign) => {
   const [head, , ...rest] = encodeJws(header, 0, by).split(".");
@@ -94,13 +93,17 @@ const doors: Record<string, Door> = {
   },
   parseDetached: { samples: [...batches, encodeDetached({}, Buffer.alloc(0), sign)], read: parseDetached },
   parseBatchEnvelope: { samples: batches, read: protocol.parseBatchEnvelope },
+  "parseBatchEnvelope, names": {
+    samples: [jsonOf({ alg: "ES256", b64: false, crit: ["b64"], kid: nodeId, cty: "cairn-batch+json", boot, seq: 3 })],
+    read: (bytes) => protocol.parseBatchEnvelope(Buffer.from(`${bytes.toString("base64url")}..${"A".repeat(86)}\n{}`)),
+  },
   parseBatchPayload: {
     samples: [jsonOf(batchPayload)],
-    read: (payload) => protocol.parseBatchPayload({ nodeId, compressed: false, payload, ...signedNothing }),
+    read: (payload) => protocol.parseBatchPayload({ ...batchNames, compressed: false, payload }),
   },
   "parseBatchPayload, compressed": {
     samples: [zstdCompressSync(jsonOf(batchPayload)), zstdCompressSync(Buffer.alloc(4_000_000))],
-    read: (payload) => protocol.parseBatchPayload({ nodeId, compressed: true, payload, ...signedNothing }),
+    read: (payload) => protocol.parseBatchPayload({ ...batchNames, compressed: true, payload }),
   },
   parseEvidenceEnvelope: {
     samples: [protocol.encodeEvidence(claims, nodeId, sign)],
@@ -342,7 +345,7 @@ test("a batch that is accepted holds readings that can be stored: finite numbers
     .map(([place, oddity, key]) => oddly(jsonOf(batchPayload), place, oddity, key) ?? Buffer.alloc(0));
   fc.assert(
     fc.property(odd, (payload) => {
-      const parsed = protocol.parseBatchPayload({ nodeId, compressed: false, payload, ...signedNothing });
+      const parsed = protocol.parseBatchPayload({ ...batchNames, compressed: false, payload });
       if (!parsed.ok) return;
       for (const { at, value, unit, quality } of protocol.readingsOf(parsed.value)) {
         assert.ok(Number.isSafeInteger(at) && at >= 0);

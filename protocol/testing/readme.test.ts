@@ -24,7 +24,14 @@ test("the README names every field of every message", () => {
   const fields = [...schemas, SlotReceiptMessage].flatMap(({ properties }) => Object.keys(properties));
   const { cairn, location } = EvidenceClaims.properties;
   const columns = Object.keys(BatchPayload.properties.series.items.properties);
-  fields.push(...Object.keys(cairn.properties), ...Object.keys(location.properties), ...dropReasons, evidenceProfile);
+  fields.push(
+    "boot",
+    "seq",
+    ...Object.keys(cairn.properties),
+    ...Object.keys(location.properties),
+    ...dropReasons,
+    evidenceProfile,
+  );
   for (const field of fields) assert.ok(spelled(field), field);
   for (const column of columns) assert.ok(spelled(`series[].${column}`) || spelled(`.${column}`), column);
 });

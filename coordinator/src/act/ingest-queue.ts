@@ -30,21 +30,26 @@ const groupSize = 256;
 const capacity = 1_024;
 const retryMs = 1_000;
 
-type Slot = { input: Input | null };
+/** `number` counts what was pushed, from 1 on. */
+type Slot = { readonly number: number; input: Input | null };
 
 export function createIngestQueue(actions: IngestActions): IngestQueue {
   const slots: Slot[] = [];
   let waiting: { promise: Promise<void>; release: () => void } | null = null;
   let flushes: { after: number; done: () => void }[] = [];
   let pushed = 0;
-  let committed = 0;
   let running = false;
   let closed = false;
 
-  function enqueue(slot: Slot): void {
-    slots.push(slot);
+  function enqueue(): Slot {
     pushed += 1;
+    const slot: Slot = { number: pushed, input: null };
+    slots.push(slot);
+    return slot;
   }
+
+  /** Everything up to this number is committed, or was not kept. */
+  const doneUpTo = () => (slots[0] ? slots[0].number - 1 : pushed);
 
   function judged(slot: Slot, input: Input): void {
     slot.input = input;
@@ -55,7 +60,7 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
   function forget(slot: Slot, error: unknown): void {
     actions.fault(error);
     slots.splice(slots.indexOf(slot), 1);
-    committed += 1;
+    settle();
     if (!running && slots[0]?.input) void run();
   }
 
@@ -66,7 +71,6 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
       const verdicts = await admitUntilDurable(group);
       if (verdicts === null) break;
       slots.splice(0, group.length);
-      committed += group.length;
       actions.admitted(group, verdicts);
       settle();
       // Sockets and signatures get their turn between two transactions.
@@ -101,9 +105,9 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
       waiting.release();
       waiting = null;
     }
-    const due = flushes.filter(({ after }) => committed >= after);
+    const due = flushes.filter(({ after }) => doneUpTo() >= after);
     if (due.length === 0) return;
-    flushes = flushes.filter(({ after }) => committed < after);
+    flushes = flushes.filter(({ after }) => doneUpTo() < after);
     for (const { done } of due) done();
   }
 
@@ -112,8 +116,7 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
       return slots.length;
     },
     push(arrival) {
-      const slot: Slot = { input: null };
-      enqueue(slot);
+      const slot = enqueue();
       actions.judge(arrival).then(
         (input) => judged(slot, input),
         (error: unknown) => forget(slot, error),
@@ -124,12 +127,10 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
     },
     pushJudged(input) {
       if (slots.length >= capacity) return;
-      const slot: Slot = { input: null };
-      enqueue(slot);
-      judged(slot, input);
+      judged(enqueue(), input);
     },
     flush() {
-      if (committed >= pushed) return Promise.resolve();
+      if (slots.length === 0) return Promise.resolve();
       return new Promise((done) => flushes.push({ after: pushed, done }));
     },
     async close() {

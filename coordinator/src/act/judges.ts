@@ -17,38 +17,55 @@ export type Judges = {
 
 /** A judge makes garbage only: a small young generation keeps its memory flat. */
 const resourceLimits = { maxYoungGenerationSizeMb: 4 };
+/** Arrivals that wait for the least busy thread before another one is started: some 30 ms of work. */
+const behind = 256;
 
 type Waiting = { readonly arrival: Arrival; readonly resolve: (input: Input) => void };
+type Judge = { readonly worker: Worker; readonly sent: Waiting[][]; waiting: number };
 
-/** `thread`: module of the thread's entry. `fault` is called when a thread dies: what it held is not answered, so its senders keep it. */
+/**
+ * One thread runs from the start, further ones, `most` in all, are started when those that run fall behind: each costs some 25 MB.
+ * `thread`: module of the thread's entry. `fault` is called when a thread dies: what it held is not answered, so its senders keep it.
+ */
 export function startJudges(
   thread: URL,
-  count: number,
+  most: number,
   settings: JudgeSettings,
   fault: (error: unknown) => void,
 ): Judges {
-  const workers = Array.from({ length: count }, () => {
+  const keys = new Map<NodeId, string>();
+  let beacons: readonly Beacon[] = [];
+  const judges = [start()];
+  let gathered: Waiting[] = [];
+
+  function start(): Judge {
     const worker = new Worker(thread, { workerData: settings, resourceLimits });
-    const sent: Waiting[][] = [];
+    const judge: Judge = { worker, sent: [], waiting: 0 };
     worker.on("message", (inputs: Input[]) => {
-      const group = sent.shift() ?? [];
+      const group = judge.sent.shift() ?? [];
+      judge.waiting -= group.length;
       for (const [index, { resolve }] of group.entries()) {
         const input = inputs[index];
         if (input) resolve(input);
       }
     });
     worker.on("error", fault);
-    return { worker, sent };
-  });
-  let gathered: Waiting[] = [];
-  let next = 0;
+    tell(worker, { kind: "keys", keys: [...keys] });
+    tell(worker, { kind: "beacons", beacons });
+    return judge;
+  }
+
+  function leastBusy(): Judge {
+    const least = judges.reduce((best, judge) => (judge.waiting < best.waiting ? judge : best));
+    if (least.waiting < behind || judges.length >= most) return least;
+    const another = start();
+    judges.push(another);
+    return another;
+  }
 
   function dispatch(): void {
     const group = gathered;
     gathered = [];
-    const target = workers[next];
-    next = (next + 1) % workers.length;
-    if (!target) return;
     const payloads = new Uint8Array(group.reduce((sum, { arrival }) => sum + arrival.payload.length, 0));
     let at = 0;
     const arrivals = group.map(({ arrival: { payload, ...arrival } }) => {
@@ -56,25 +73,31 @@ export function startJudges(
       at += payload.length;
       return { ...arrival, length: payload.length };
     });
-    target.sent.push(group);
-    target.worker.postMessage({ kind: "arrivals", arrivals, payloads: payloads.buffer } satisfies JudgeMessage, [
-      payloads.buffer,
-    ]);
+    const judge = leastBusy();
+    judge.sent.push(group);
+    judge.waiting += group.length;
+    tell(judge.worker, { kind: "arrivals", arrivals, payloads: payloads.buffer }, [payloads.buffer]);
   }
-
-  const tell = (message: JudgeMessage) => {
-    for (const { worker } of workers) worker.postMessage(message);
-  };
 
   return {
     judge(arrival) {
       if (gathered.length === 0) setImmediate(dispatch);
       return new Promise((resolve) => gathered.push({ arrival, resolve }));
     },
-    setKeys: (keys) => tell({ kind: "keys", keys }),
-    setBeacons: (beacons) => tell({ kind: "beacons", beacons }),
+    setKeys(added) {
+      for (const [nodeId, key] of added) keys.set(nodeId, key);
+      for (const { worker } of judges) tell(worker, { kind: "keys", keys: added });
+    },
+    setBeacons(newest) {
+      beacons = newest;
+      for (const { worker } of judges) tell(worker, { kind: "beacons", beacons });
+    },
     async close() {
-      await Promise.all(workers.map(({ worker }) => worker.terminate()));
+      await Promise.all(judges.map(({ worker }) => worker.terminate()));
     },
   };
+}
+
+function tell(worker: Worker, message: JudgeMessage, transfer: ArrayBuffer[] = []): void {
+  worker.postMessage(message, transfer);
 }

@@ -24,7 +24,8 @@ export function createPenalties(): Penalties {
     note(nodeId, code, now) {
       if (blameless.has(code)) return false;
       const known = senders.get(nodeId);
-      const sender = known && now - known.since < windowMs ? known : { since: now, refused: 0, shutUntil: 0 };
+      const isCurrent = known && (now - known.since < windowMs || now < known.shutUntil);
+      const sender = isCurrent ? known : { since: now, refused: 0, shutUntil: 0 };
       sender.refused += 1;
       senders.set(nodeId, sender);
       if (sender.refused !== mostRefused) return false;

@@ -10,9 +10,9 @@ import {
   onSettlementHouse,
   type RunningSettler,
   type SettlementHouse,
-  until,
   untilSettled,
 } from "../../testing/settling.ts";
+import { until } from "../../testing/until.ts";
 import { CoordinatorFault } from "../fault.ts";
 
 const [one, two] = [operatorAddress(1), operatorAddress(2)];

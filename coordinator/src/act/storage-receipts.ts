@@ -2,19 +2,35 @@
 import { type BootId, encodeStorageReceipt, type NodeId, type Signer, type StorageReceipt } from "@cairn/protocol";
 import type { Input, Verdict } from "../model.ts";
 
+type Refused = StorageReceipt["refused"];
+
 export function storageReceipts(inputs: readonly Input[], verdicts: readonly Verdict[]): StorageReceipt[] {
   const byBoot = new Map<string, StorageReceipt>();
   for (const [index, input] of inputs.entries()) {
-    const verdict = verdicts[index];
-    if (input.kind !== "batch" || verdict?.storedUpTo === undefined) continue;
-    const { boot, seq } = input.payload;
-    const { rejection, storedUpTo } = verdict;
-    const refused =
-      rejection && rejection.code !== "sequence-duplicate" ? { refused: { sequence: seq, code: rejection.code } } : {};
-    const receipt = { nodeId: input.nodeId, boot: boot as BootId, upTo: storedUpTo, ...refused };
-    byBoot.set(`${input.nodeId}${boot}`, receipt);
+    const batch = batchOf(input);
+    const { rejection = null, storedUpTo } = verdicts[index] ?? {};
+    if (!batch || storedUpTo === undefined) continue;
+    const { nodeId, boot, sequence } = batch;
+    const key = `${nodeId}${boot}`;
+    const latest =
+      rejection && rejection.code !== "sequence-duplicate" ? { sequence, code: rejection.code } : undefined;
+    const refused = firstOf(byBoot.get(key)?.refused, latest, storedUpTo);
+    byBoot.set(key, { nodeId, boot, upTo: storedUpTo, ...(refused ? { refused } : {}) });
   }
   return [...byBoot.values()];
+}
+
+/** The batch that an input was, as far as a signature vouches for it. */
+function batchOf(input: Input): { nodeId: NodeId; boot: BootId; sequence: number } | undefined {
+  if (input.kind === "batch") return { nodeId: input.nodeId, boot: input.payload.boot, sequence: input.payload.seq };
+  if (input.kind !== "refused" || !input.nodeId || !input.batch) return undefined;
+  return { nodeId: input.nodeId, ...input.batch };
+}
+
+/** Nodes send a window of batches at once: those behind a refused one come out as gaps, and would hide why it was refused. */
+function firstOf(earlier: Refused, latest: Refused, storedUpTo: number): Refused {
+  const open = earlier && earlier.sequence > storedUpTo ? earlier : undefined;
+  return open && (!latest || open.sequence < latest.sequence) ? open : latest;
 }
 
 export function sendStorageReceipts(

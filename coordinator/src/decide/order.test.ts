@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { BatchPayload, BootId } from "@cairn/protocol";
+import type { BootId, SignedBatch } from "@cairn/protocol";
 import fc from "fast-check";
 import type { BootState } from "../model.ts";
 import { orderRules } from "./order.ts";
@@ -82,7 +82,7 @@ test("judging changes neither the state nor the batch", () => {
   );
 });
 
-function batch(seq: number, ...ranges: number[][]): BatchPayload {
+function batch(seq: number, ...ranges: number[][]): SignedBatch {
   return { boot, n: 3, seq, series: [], dropped: ranges.map(([first = 0, last = 0]) => gap(first, last)) };
 }
 
@@ -90,7 +90,7 @@ function gap(first: number, last: number) {
   return { first, last, readings: 1, reason: "store-full" as const };
 }
 
-function codeOf(state: BootState, payload: BatchPayload): string {
+function codeOf(state: BootState, payload: SignedBatch): string {
   return orderRules.batch(state, payload)?.code ?? "taken";
 }
 

@@ -2,13 +2,13 @@
  * The rules of order: which batch may follow which, which boot may follow which. Pure; the ledger calls them inside the transaction
  * that writes the effect.
  */
-import type { BatchPayload, BootId, Rejection } from "@cairn/protocol";
+import type { BootId, Rejection, SignedBatch } from "@cairn/protocol";
 import type { BootState, OrderRules } from "../model.ts";
 
 export const orderRules: OrderRules = { batch: judgeBatch, evidence: judgeEvidence };
 
 /** A batch follows the boot's last stored one, or states every one between as dropped. Backlog of older boots is welcome. */
-function judgeBatch(state: BootState, payload: BatchPayload): Rejection | null {
+function judgeBatch(state: BootState, payload: SignedBatch): Rejection | null {
   const boot = judgeBoot(state, payload.n);
   if (boot) return boot;
   const next = state.storedUpTo + 1;
@@ -24,7 +24,7 @@ function judgeBatch(state: BootState, payload: BatchPayload): Rejection | null {
 }
 
 /** Walks the stated gaps from `next` on; returns the first sequence that nothing accounts for. */
-function firstMissing(next: number, { dropped = [] }: BatchPayload): number {
+function firstMissing(next: number, { dropped = [] }: SignedBatch): number {
   let expected = next;
   for (const { first, last } of [...dropped].sort((a, b) => a.first - b.first))
     if (first <= expected && last >= expected) expected = last + 1;

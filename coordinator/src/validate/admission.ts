@@ -1,6 +1,7 @@
 /**
  * The checks that need no ledger: who signed, is it whole, is it of the right shape. Pure.
- * Order of a batch's checks: key known, signature over the exact bytes, then size, JSON, schema. Nothing unsigned is unpacked.
+ * Order of a batch's checks: key known, signature over the exact bytes, then size, JSON, schema. Nothing unsigned is unpacked; what is
+ * refused behind a signature that holds carries the batch's name, so that its sender can be told.
  */
 import type { KeyObject } from "node:crypto";
 import {
@@ -25,7 +26,7 @@ import {
   ueidOf,
   verifyEs256,
 } from "@cairn/protocol";
-import type { Arrival, Input } from "../model.ts";
+import type { Arrival, Input, RefusedInput } from "../model.ts";
 
 /** Bytes of a refused input that are kept. */
 const sampleBytes = 256;
@@ -64,7 +65,7 @@ export function judgeConnect(
 export function refusedInput(
   arrival: Pick<Arrival, "topic" | "payload" | "receivedAt"> & { sender: NodeId | null },
   rejection: Rejection,
-): Input {
+): RefusedInput {
   const { sender, topic, payload, receivedAt } = arrival;
   const sample = Uint8Array.from(payload.subarray(0, sampleBytes));
   return { kind: "refused", nodeId: sender, topic, receivedAt, bytes: payload.length, rejection, sample };
@@ -91,7 +92,10 @@ function judgeBatch(arrival: Arrival, facts: AdmissionFacts): Result<Input> {
   const forged = judgeSignature(arrival.sender, envelope.value, facts);
   if (forged) return { ok: false, rejection: forged };
   const payload = parseBatchPayload(envelope.value);
-  if (!payload.ok) return payload;
+  if (!payload.ok) {
+    const { boot, sequence } = envelope.value;
+    return { ok: true, value: { ...refusedInput(arrival, payload.rejection), batch: { boot, sequence } } };
+  }
   const { sender, topic, receivedAt } = arrival;
   return {
     ok: true,
@@ -137,7 +141,7 @@ function judgeEvidence(arrival: Arrival, facts: AdmissionFacts): Result<Input> {
       boot: Buffer.from(bootseed, "base64url").toString("hex") as BootId,
       bootCount: bootcount,
       uptimeSeconds: uptime,
-      software: `${swname} ${swversion}`,
+      software: `${swname} ${swversion[0]}`,
       token: payload.toString("latin1"),
     },
   };

@@ -71,7 +71,7 @@ export function openChain(options: {
           "chain-foreign",
           `no contract at ${rewards} on chain ${chainId}: deploy the contracts first`,
         );
-      const separator = await read<Hex>(epochRewards, "domainSeparator");
+      const separator = await read<Hex>(epochRewards, "domainSeparator").catch(noSuchFunction);
       if (separator !== hexOf(domainSeparator({ chainId, verifyingContract: rewards })))
         throw new CoordinatorFault(
           "chain-foreign",
@@ -121,6 +121,12 @@ export function openChain(options: {
     },
     close: () => provider.destroy(),
   };
+}
+
+/** A contract without the function that was called reverts or answers nothing; everything else is an error of the line. */
+function noSuchFunction(cause: unknown): null {
+  if (isError(cause, "CALL_EXCEPTION") || isError(cause, "BAD_DATA")) return null;
+  throw cause;
 }
 
 function hashOf(raw: Hex): Hex {

@@ -108,6 +108,30 @@ export function admissionBehaviour(open: OpenStore): void {
   );
 
   test(
+    "a refused batch that is named is answered with its boot's watermark, which it leaves where it is",
+    onStore(open, async ({ ledger }) => {
+      const { nodeId } = await enrolled(ledger);
+      const boot = bootId();
+      const refused = (of: typeof boot, sequence: number) =>
+        refusedInput(nodeId, "payload-malformed", { batch: { boot: of, sequence } });
+      assert.deepEqual(await send(ledger, [refused(boot, 1), batchInput(nodeId, boot), refused(boot, 2)]), [
+        "payload-malformed 0",
+        "stored 1",
+        "payload-malformed 1",
+      ]);
+      assert.deepEqual(
+        await send(ledger, [
+          refused(boot, 2),
+          refused(bootId(), 2),
+          refusedInput(nodeId),
+          batchInput(nodeId, boot, { seq: 2 }),
+        ]),
+        ["payload-malformed 1", "payload-malformed 0", "schema-mismatch", "stored 2"],
+      );
+    }),
+  );
+
+  test(
     "a gap that is stated as dropped is crossed, and what it names is a duplicate afterwards",
     onStore(open, async ({ ledger }) => {
       const { nodeId } = await enrolled(ledger);

@@ -457,6 +457,9 @@ test("the status tells in words what waits, what was stored and what was lost", 
   assert.match(text, /120 readings accepted, 50 stored/);
   assert.match(text, /22 dropped: store-full/);
   assert.throws(() => summarise(join(folder, "nowhere")), NodeFault);
+  const empty = mkdtempSync(join(folder, "empty-"));
+  writeFileSync(join(empty, "edge.sqlite"), "");
+  assert.throws(() => summarise(empty), NodeFault);
 });
 
 test("while the disk refuses, readings wait in memory, the oldest beyond 20,000 go, and what is left is stored later", () => {

@@ -1,6 +1,7 @@
 /** What the edge store holds, read beside a running daemon: for `cairn-node status`. */
 import { statSync } from "node:fs";
 import { resolve } from "node:path";
+import { NodeFault } from "../fault.ts";
 import { openReadOnly, storeFile } from "./sqlite.ts";
 
 /** Counts are of readings unless named otherwise; `tally` counts since the store was begun. */
@@ -19,7 +20,7 @@ export type Summary = {
   readonly fileBytes: number;
 };
 
-/** Throws NodeFault "store-unusable" when the folder holds no store. */
+/** Throws NodeFault "store-unusable" when the folder holds no store, a damaged one, or one that a daemon is just making. */
 export function summarise(folder: string): Summary {
   const db = openReadOnly(resolve(folder));
   try {
@@ -49,6 +50,13 @@ export function summarise(folder: string): Summary {
       ),
       fileBytes: statSync(storeFile(resolve(folder))).size,
     };
+  } catch (cause) {
+    throw new NodeFault(
+      "store-unusable",
+      `the edge store ${storeFile(resolve(folder))} cannot be read: ${(cause as Error).message}`,
+      "If the node was started just now, ask again; else see its log.",
+      cause,
+    );
   } finally {
     db.close();
   }

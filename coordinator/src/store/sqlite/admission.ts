@@ -97,8 +97,12 @@ export function prepareAdmission(database: Sqlite): Admission {
     return known;
   }
 
+  function rowOf(node: number, boot: string): BootRow | undefined {
+    return group.boots.get(`${node} ${boot}`) ?? bootRow.get(node, boot);
+  }
+
   function stateOf(node: number, boot: string, count: number): BootState {
-    const known = group.boots.get(`${node} ${boot}`) ?? bootRow.get(node, boot);
+    const known = rowOf(node, boot);
     return {
       knownCount: known?.boot_count ?? null,
       countUsedBy: known ? null : ((bootByCount.get(node, count)?.boot as BootId | undefined) ?? null),
@@ -195,6 +199,10 @@ export function prepareAdmission(database: Sqlite): Admission {
     if (nodeId) noteRejection.run(nodeId);
   }
 
+  function watermarkOf({ nodeId, batch }: RefusedInput): Pick<Verdict, "storedUpTo"> {
+    return nodeId && batch ? { storedUpTo: rowOf(idOf(nodeId), batch.boot)?.stored_up_to ?? 0 } : {};
+  }
+
   function admitOne(input: Input, rules: OrderRules): Verdict {
     switch (input.kind) {
       case "batch":
@@ -213,7 +221,7 @@ export function prepareAdmission(database: Sqlite): Admission {
         return { rejection: null };
       case "refused":
         refuse(input);
-        return { rejection: input.rejection };
+        return { rejection: input.rejection, ...watermarkOf(input) };
     }
   }
 

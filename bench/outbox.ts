@@ -176,7 +176,7 @@ type Said = Record<string, number>;
 
 function start(part: string, folder: string): { child: ChildProcess; lines: AsyncIterable<string> } {
   const script = fileURLToPath(import.meta.url);
-  // The flags and the environment that the daemon gives itself (node-runtime/src/main.ts).
+  // The flags and the environment that a launcher gives the daemon (node-runtime/src/main.ts).
   const cache = process.env.NODE_COMPILE_CACHE ?? join(scratch, "compiled");
   const child = spawn(
     process.execPath,

@@ -175,7 +175,7 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
   }
 
   const { host, httpPort: port, webDir } = edges.listen;
-  const http = await startHttpApi({ host, port, webDir }, views, live);
+  const http = await startHttpApi({ host, port, webDir, fault: fault("http") }, views, live);
   const announce = (online: boolean) =>
     broker.publish(topics.coordinatorState, JSON.stringify({ online, at: now() }), { retain: true });
   announce(true);

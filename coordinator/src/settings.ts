@@ -89,28 +89,32 @@ export function parseSettings(args: readonly string[]): CoordinatorSettings | un
   const text = (name: Name): string => {
     const { fallback }: Setting = settings[name];
     const value = values[name] ?? fallback;
-    if (typeof value !== "string") throw refused(`--${name} is missing: ${settings[name].help}`);
+    if (typeof value !== "string" || (value === "" && fallback !== ""))
+      throw refused(`--${name} is missing: ${settings[name].help}`);
     return value;
   };
   const number = (name: Name): number => {
     const { range: [least, most] = [0, Number.MAX_SAFE_INTEGER], unit }: Setting = settings[name];
-    const value = Number(text(name));
-    if (!Number.isInteger(value) || value < least || value > most)
+    const digits = text(name);
+    const value = /^[0-9]{1,15}$/.test(digits) ? Number(digits) : Number.NaN;
+    if (!(value >= least && value <= most))
       throw refused(
-        `--${name} is ${text(name)}: a whole number from ${least} to ${most}${unit ? ` (${unit})` : ""} is needed`,
+        `--${name} is "${digits}": a whole number from ${least} to ${most}${unit ? ` (${unit})` : ""} is needed`,
       );
     return value;
   };
   const network = text("network");
   if (!/^[a-z0-9][a-z0-9-]{0,31}$/.test(network))
     throw refused(`--network is ${network}: lower-case letters, digits and hyphens, at most 32, are needed`);
+  const rpc = text("rpc");
+  if (!/^https?:\/\//.test(rpc) || !URL.canParse(rpc)) throw refused(`--rpc is ${rpc}: an http address is needed`);
   return {
     data: text("data"),
     network,
     host: text("host"),
     mqttPort: number("mqtt-port"),
     httpPort: number("http-port"),
-    rpc: text("rpc"),
+    rpc,
     deployment: text("deployment"),
     roster: text("roster"),
     verifierKey: text("verifier-key"),

@@ -13,7 +13,7 @@ import { anvilBinary, type Chain, chainId, type Deployment, openChain } from "./
 import { awaitHealth, type CoordinatorClient, coordinatorClient } from "./coordinator.ts";
 import { houseRoot, programFile } from "./house.ts";
 import { deployerAccount, operatorAddresses, verifierAddress, writeSettlementKey } from "./keys.ts";
-import { enrolNodes, type LocalNode, type RosterEntry } from "./nodes.ts";
+import { enrolNodes, type LocalNode, leanEnvironment, leanFlags, type RosterEntry } from "./nodes.ts";
 import { host } from "./ports.ts";
 
 export type LaboratoryPlan = {
@@ -78,8 +78,8 @@ export function laboratoryMissing(): string | undefined {
 export async function openLaboratory(plan: LaboratoryPlan = {}): Promise<Laboratory> {
   const folder = mkdtempSync(join(tmpdir(), "cairn-laboratory-"));
   const parts: Part[] = [];
-  const part = (name: string, command: string, args: () => readonly string[]): Part => {
-    const made = createPart(join(folder, "logs", `${name}.log`), command, args);
+  const part = (name: string, command: string, args: () => readonly string[], env = {}): Part => {
+    const made = createPart(join(folder, "logs", `${name}.log`), command, args, env);
     parts.push(made);
     return made;
   };
@@ -137,12 +137,8 @@ export async function openLaboratory(plan: LaboratoryPlan = {}): Promise<Laborat
       if (!node) throw new RangeError(`the laboratory has no node ${index}`);
       const broker = `mqtt://${host}:${mqttPort}`;
       const flags = ["--data", node.folder, "--network", networkFile, "--broker", broker, ...more];
-      return part(node.name, process.execPath, () => [
-        "--max-semi-space-size=1",
-        programFile("cairn-node"),
-        "run",
-        ...flags,
-      ]);
+      const args = [...leanFlags, programFile("cairn-node"), "run", ...flags];
+      return part(node.name, process.execPath, () => args, leanEnvironment);
     },
     async coordinatorReady() {
       await awaitHealth(client, readyWithinMs);
@@ -162,7 +158,12 @@ export async function openLaboratory(plan: LaboratoryPlan = {}): Promise<Laborat
 }
 
 /** One process at a time; standard output and error go to the log file. */
-function createPart(logFile: string, command: string, args: () => readonly string[]): Part {
+function createPart(
+  logFile: string,
+  command: string,
+  args: () => readonly string[],
+  env: Record<string, string>,
+): Part {
   let child: ChildProcess | undefined;
   const isRunning = () => child !== undefined && child.exitCode === null && child.signalCode === null;
   return {
@@ -172,7 +173,7 @@ function createPart(logFile: string, command: string, args: () => readonly strin
       if (isRunning()) throw new Error(`${command} runs already`);
       mkdirSync(dirname(logFile), { recursive: true });
       const log = openSync(logFile, "a");
-      child = spawn(command, args(), { cwd: houseRoot, stdio: ["ignore", log, log] });
+      child = spawn(command, args(), { cwd: houseRoot, stdio: ["ignore", log, log], env: { ...process.env, ...env } });
       closeSync(log);
     },
     async end(signal) {

@@ -17,6 +17,9 @@ export type LocalNode = RosterEntry & { readonly number: number; readonly nodeId
 
 /** Drives that node 1 and node 2 replay, and the ones after them in turn; the first two nodes carry their names. */
 const recordings = ["city-drive", "harbour-mast"] as const;
+/** What keeps a node small; see the head of its main file. The compile cache is the house's. */
+export const leanFlags = ["--max-semi-space-size=1", "--optimize-for-size"];
+export const leanEnvironment = { MALLOC_ARENA_MAX: "1" };
 /** How many keys are made at the same time: each takes a process. */
 const keysAtOnce = 2;
 
@@ -96,7 +99,9 @@ function writeRoster(data: string, nodes: readonly RosterEntry[]): void {
 async function deviceKey(nodeProgram: string, folder: string): Promise<string> {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   try {
-    const { stdout } = await run(process.execPath, [nodeProgram, "key", "--data", folder], { cwd: houseRoot });
+    const { stdout } = await run(process.execPath, [...leanFlags, nodeProgram, "key", "--data", folder], {
+      cwd: houseRoot,
+    });
     return (JSON.parse(stdout) as { publicKey: string }).publicKey;
   } catch (cause) {
     const said = (cause as { stderr?: string }).stderr?.trim() || (cause as Error).message;
@@ -126,8 +131,9 @@ export function nodeProgramOf(node: LocalNode, surroundings: NodeSurroundings): 
   return {
     name: node.name,
     command: process.execPath,
+    env: leanEnvironment,
     args: [
-      "--max-semi-space-size=1",
+      ...leanFlags,
       nodeProgram,
       "run",
       ...["--data", node.folder],

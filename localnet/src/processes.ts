@@ -10,6 +10,8 @@ export type Program = {
   readonly name: string;
   readonly command: string;
   readonly args: readonly string[];
+  /** Beside the launcher's own environment. */
+  readonly env?: Readonly<Record<string, string>>;
   /** How the program is told to stop; every program stops by itself when its standard input closes. */
   readonly stopBy: "signal" | "closed-input";
 };
@@ -134,11 +136,16 @@ export function supervise(program: Program, supervision: Supervision): Supervise
 }
 
 /** A group of its own keeps the terminal's Ctrl-C away from the process: the launcher alone decides the order of stopping. */
-function launch({ command, args }: Program, logFile: string): ChildProcess {
+function launch({ command, args, env }: Program, logFile: string): ChildProcess {
   rotate(logFile);
   const log = openSync(logFile, "a");
   try {
-    const child = spawn(command, args, { cwd: houseRoot, detached: true, stdio: ["pipe", log, log] });
+    const child = spawn(command, args, {
+      cwd: houseRoot,
+      detached: true,
+      stdio: ["pipe", log, log],
+      env: { ...process.env, ...env },
+    });
     // A pipe to a process that just ended reports EPIPE; the end itself is seen by "exit".
     child.stdin?.on("error", () => {});
     return child;

@@ -1,9 +1,14 @@
 #!/usr/bin/env -S node --max-semi-space-size=1 --optimize-for-size
-/** cairn-node: opens the edges, runs the pipeline, stops in reverse order. */
+/**
+ * cairn-node: opens the edges, runs the pipeline, stops in reverse order.
+ *
+ * What decides how much memory it takes is settled before its process begins, by whoever starts it: the two flags above (a young
+ * generation of 1 MB instead of 16 MB; garbage collected after 5 MB instead of 30 MB), NODE_COMPILE_CACHE=FOLDER (no TypeScript is
+ * stripped once that is filled, so the stripper is not loaded: some 20 MB less) and MALLOC_ARENA_MAX=1 (some 4 MB less).
+ */
 import { randomBytes } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
-import { flushCompileCache } from "node:module";
-import { join, resolve } from "node:path";
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import type { BootId } from "@cairn/protocol";
 import { pino } from "pino";
 import { exitCodes, NodeFault } from "./fault.ts";
@@ -123,47 +128,10 @@ function rssMb(): number {
   return Math.round(process.memoryUsage.rss() / 1e6);
 }
 
-/**
- * What decides how much memory the daemon takes must be settled before its process begins: --max-semi-space-size=1 (a young generation of
- * 1 MB instead of 16 MB: some 10 MB less), --optimize-for-size (garbage of a busy node is collected after some 5 MB, not 30 MB), and a
- * filled compile cache, NODE_COMPILE_CACHE=FOLDER (no TypeScript is stripped, so the stripper's WebAssembly is not loaded: some 20 MB
- * less). A launcher should give all three, with one folder for all its nodes; where one is missing, or the cache was still empty, the
- * daemon puts itself anew in its own place: same process id, same standard streams. Not on Windows, which has no execve, nor with an IPC
- * channel, which would not survive it.
- */
-const leanFlags = ["--max-semi-space-size=1", "--optimize-for-size"];
-
-function settleProcess(folder: string): void {
-  const lives = Number(process.env.CAIRN_NODE_LIVES ?? 0);
-  const cache = process.env.NODE_COMPILE_CACHE;
-  const given = cache !== undefined && leanFlags.every((flag) => process.execArgv.includes(flag));
-  if ((given && !hasStripped()) || lives >= 2 || !existsSync(folder)) return;
-  if (process.channel || !process.execve || process.platform === "win32") return;
-  flushCompileCache();
-  process.execve(
-    process.execPath,
-    [process.execPath, ...new Set([...process.execArgv, ...leanFlags]), ...process.argv.slice(1)],
-    {
-      // One heap of the C library for all threads: some 4 MB less, and nothing here allocates from several at once for long.
-      MALLOC_ARENA_MAX: "1",
-      ...process.env,
-      NODE_COMPILE_CACHE: cache ?? join(resolve(folder), "compiled"),
-      CAIRN_NODE_LIVES: String(lives + 1),
-    },
-  );
-}
-
-/** Whether this process has stripped TypeScript itself, instead of finding all of it in the compile cache. */
-function hasStripped(): boolean {
-  const { moduleLoadList } = process as { moduleLoadList?: unknown };
-  return Array.isArray(moduleLoadList) && moduleLoadList.some((name) => String(name).includes("amaro"));
-}
-
 /** Carries out one command line (without node and script); returns the exit code. */
 async function runCommand(args: readonly string[]): Promise<number> {
   try {
     const invocation = readInvocation(args);
-    if (invocation.command === "run") settleProcess(invocation.settings.data);
     await obey(invocation);
     return 0;
   } catch (cause) {

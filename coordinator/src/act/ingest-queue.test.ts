@@ -7,7 +7,7 @@ import { deathInput } from "../../testing/inputs.ts";
 import type { Arrival, Input, Verdict } from "../model.ts";
 import { createIngestQueue, type IngestQueue } from "./ingest-queue.ts";
 
-const capacity = 1_024;
+const capacity = 2_048;
 const { nodeId } = makeDevice();
 const boot = bootId();
 

@@ -27,7 +27,7 @@ export type IngestActions = {
 
 /** Most inputs of one transaction: bounds how long the event loop is held. */
 const groupSize = 256;
-const capacity = 1_024;
+const capacity = 2_048;
 const retryMs = 1_000;
 
 /** `number` counts what was pushed, from 1 on. */

@@ -34,6 +34,12 @@ export type Chain = {
   close(): void;
 };
 
+/**
+ * Of the estimate. The block that holds a transaction is younger than the one it was estimated on: where the estimate changed a vote
+ * checkpoint of the same second, the block writes a new one, which costs more. What is not used is not paid.
+ */
+const gasPercent = 150n;
+
 export function openChain(options: {
   rpc: string;
   chainId: number;
@@ -57,7 +63,8 @@ export function openChain(options: {
 
   async function signed(name: string, ...args: unknown[]): Promise<SignedTransaction> {
     const call = await epochRewards.getFunction(name).populateTransaction(...args);
-    const raw = (await account.signTransaction(await account.populateTransaction(call))) as Hex;
+    const gasLimit = ((await account.estimateGas(call)) * gasPercent) / 100n;
+    const raw = (await account.signTransaction(await account.populateTransaction({ ...call, gasLimit }))) as Hex;
     return { raw, transaction: hashOf(raw) };
   }
 

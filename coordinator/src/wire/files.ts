@@ -1,6 +1,16 @@
 /** Files the coordinator reads and writes beside its ledger: keys, roster, the network's description. */
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from "node:crypto";
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, statSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { CoordinatorFault } from "../fault.ts";
 
 /** Throws CoordinatorFault `file-missing`. */
@@ -20,7 +30,12 @@ export function coordinatorKey(path: string): KeyObject {
     const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
     writeDurably(path, privateKey.export({ format: "pem", type: "pkcs8" }).toString(), 0o600);
   }
-  return createPrivateKey(readSecret(path, "coordinator's key"));
+  const text = readSecret(path, "coordinator's key");
+  try {
+    return createPrivateKey(text);
+  } catch (cause) {
+    throw new CoordinatorFault("key-malformed", `the coordinator's key ${path} is not a private key in PEM`, { cause });
+  }
 }
 
 /** A secp256k1 private key as 0x and 64 hex digits. */
@@ -42,7 +57,9 @@ function readSecret(path: string, what: string): string {
 /** Whole or not at all, also when the power goes. */
 export function writeDurably(path: string, text: string, mode = 0o644): void {
   const draft = `${path}.new`;
-  const file = openSync(draft, "w", mode);
+  // What a crash left behind may have another mode.
+  rmSync(draft, { force: true });
+  const file = openSync(draft, "wx", mode);
   try {
     writeSync(file, text);
     fsyncSync(file);

@@ -48,29 +48,38 @@ const securityHeaders = {
   "referrer-policy": "no-referrer",
 };
 
-/** Starts listening. Throws the listening error of node:net, for example EADDRINUSE. */
+type RequestError = Error & { statusCode?: number };
+
+/** Starts listening. `fault` hears of answers that failed. Throws the listening error of node:net, for example EADDRINUSE. */
 export async function startHttpApi(
-  options: { host: string; port: number; webDir: string | undefined },
+  options: { host: string; port: number; webDir: string | undefined; fault(error: unknown): void },
   views: Views,
   live: LiveHub,
 ): Promise<HttpApi> {
-  const server = Fastify({ forceCloseConnections: true, bodyLimit: 65_536, routerOptions: { maxParamLength: 128 } });
+  const webDir = options.webDir !== undefined && existsSync(options.webDir) ? options.webDir : undefined;
+  const failed = (error: RequestError, _request: unknown, reply: FastifyReply) => {
+    const status = error.statusCode ?? 500;
+    if (status >= 500) options.fault(error);
+    const title = status < 500 ? "The request does not fit the interface" : "The coordinator could not answer";
+    return problem(reply, status, title, status < 500 ? error.message : "see the coordinator's log");
+  };
+  const server = Fastify({
+    forceCloseConnections: true,
+    bodyLimit: 65_536,
+    routerOptions: { maxParamLength: 128 },
+    frameworkErrors: (error, request, reply) => void failed(error, request, reply.headers(securityHeaders)),
+  });
   server.addHook("onSend", async (_request, reply) => {
     reply.headers(securityHeaders);
   });
-  server.setErrorHandler((error: Error & { statusCode?: number; validation?: unknown }, _request, reply) => {
-    const status = error.statusCode ?? 500;
-    const title = error.validation ? "The request does not fit the interface" : "The coordinator could not answer";
-    return problem(reply, status, title, status < 500 ? error.message : "see the coordinator's log");
-  });
+  server.setErrorHandler(failed);
   server.setNotFoundHandler((request, reply) => {
     const isPage = request.method === "GET" && !/^\/(api|assets)\//.test(request.url);
-    if (isPage && options.webDir !== undefined) return reply.sendFile("index.html");
+    if (isPage && webDir !== undefined) return reply.sendFile("index.html");
     return problem(reply, 404, "There is nothing at this address", `${request.method} ${request.url.slice(0, 200)}`);
   });
   addRoutes(server, views, live);
-  if (options.webDir !== undefined && existsSync(options.webDir))
-    await server.register(fastifyStatic, { root: options.webDir, wildcard: false, immutable: false });
+  if (webDir !== undefined) await server.register(fastifyStatic, { root: webDir, wildcard: false, immutable: false });
   await server.listen({ host: options.host, port: options.port });
   const address = server.server.address();
   const port = typeof address === "object" && address !== null ? address.port : options.port;
@@ -112,6 +121,7 @@ function addRoutes(server: FastifyInstance, views: Views, live: LiveHub): void {
     async ({ query }, reply) => {
       const fleet = await views.fleet();
       reply.hijack();
+      for (const [name, value] of Object.entries(securityHeaders)) reply.raw.setHeader(name, value);
       if (live.add(reply.raw, query.node ?? null, { fleet })) return;
       reply.raw.writeHead(503, { "content-type": "application/problem+json", "retry-after": "10" });
       reply.raw.end(JSON.stringify(problemBody(503, "Too many pages are connected", "try again in ten seconds")));

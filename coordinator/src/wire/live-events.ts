@@ -7,7 +7,7 @@ export type LiveHub = {
   readonly size: number;
   /** Whether any page looks at this node's readings. */
   watches(nodeId: string): boolean;
-  /** False when no more pages are taken. */
+  /** False when no more pages are taken. A page that has left meanwhile takes no room. */
   add(response: ServerResponse, nodeId: string | null, first: { fleet: LiveEvents["fleet"] }): boolean;
   send<E extends keyof LiveEvents>(event: E, data: LiveEvents[E], onlyNode?: string): void;
   close(): void;
@@ -43,6 +43,7 @@ export function createLiveHub(mostPages: number): LiveHub {
       return false;
     },
     add(response, nodeId, first) {
+      if (response.destroyed) return true;
       if (pages.size >= mostPages) return false;
       response.writeHead(200, {
         "content-type": "text/event-stream",

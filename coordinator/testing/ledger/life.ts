@@ -153,7 +153,7 @@ export function lifeBehaviour(open: OpenStore): void {
 }
 
 /** Something of everything. */
-async function fill(ledger: Ledger): Promise<void> {
+export async function fill(ledger: Ledger): Promise<void> {
   const [one, two] = [await enrolled(ledger, "one"), await enrolled(ledger, "two")];
   const boot = bootId();
   for (const slot of [0, 1]) await ledger.openSlot(slotRow(slot));

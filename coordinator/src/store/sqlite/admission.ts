@@ -148,7 +148,8 @@ export function prepareAdmission(database: Sqlite): Admission {
     group.boots.set(`${node} ${boot}`, { node, boot, boot_count: n, stored_up_to: seq });
     const { lastInsertRowid } = putBatch.run(node, boot, seq, readings, input.bytes, receivedAt);
     writeReadings(node, Number(lastInsertRowid), payload);
-    for (const gap of payload.dropped ?? [])
+    // What is stored already was not lost, even if the node had to drop its copy before the receipt reached it.
+    for (const gap of (payload.dropped ?? []).filter(({ first }) => first > state.storedUpTo))
       putDropped.run(node, boot, gap.first, gap.last, gap.readings, gap.reason, receivedAt);
     const worked = `${input.slot} ${node}`;
     const work = group.work.get(worked)?.readings ?? 0;

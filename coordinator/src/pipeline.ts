@@ -79,7 +79,7 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
     founding,
     software: edges.software,
     perMinute: (nodeId) => fleet.readingsPerMinute(nodeId),
-    queueDepth: () => queue.depth,
+    queue: () => queue,
   });
   const fleet = startFleet({
     ledger,

@@ -44,7 +44,7 @@ export async function onHttp(
     software: "cairn-coordinator 0.1.0",
     now: () => slotTime(7) + 1_000,
     perMinute: () => 12,
-    queueDepth: () => 3,
+    queue: () => ({ depth: 3, shed: 2 }),
   });
   const asked = { ...views };
   const faults: unknown[] = [];

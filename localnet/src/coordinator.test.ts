@@ -45,7 +45,9 @@ class Twin {
   readonly #server: Server = createServer((request, response) => {
     if (request.url?.startsWith("/api/v1/epochs")) response.end(JSON.stringify({ epochs: this.epochs.toReversed() }));
     else if (request.url === "/api/v1/health")
-      response.end(JSON.stringify({ status: "ok", readingsStored: 1, batchesStored: 1, queueDepth: 0 }));
+      response.end(
+        JSON.stringify({ status: "ok", readingsStored: 1, batchesStored: 1, queueDepth: 0, refusalsShed: 0 }),
+      );
     else {
       response.writeHead(200, { "content-type": "text/event-stream" });
       response.write("event: fleet\ndata: {}\n\n");

@@ -121,7 +121,7 @@ describe("the summary", () => {
     nodes: [],
     settled: [row(3), row(4, { slotsCredited: 9, total: (50n * whole).toString() })],
     balances: [{ operator: `0x${"5".repeat(40)}` as const, amount: 250n * whole }],
-    health: { status: "ok" as const, readingsStored: 1_234, batchesStored: 10, queueDepth: 0 },
+    health: { status: "ok" as const, readingsStored: 1_234, batchesStored: 10, queueDepth: 0, refusalsShed: 0 },
   };
   const summary = summarise(facts);
 

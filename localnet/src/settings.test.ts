@@ -5,7 +5,7 @@ import { parseSettings, usage } from "./settings.ts";
 
 const refusal = (args: readonly string[]): LocalnetFault => {
   try {
-    parseSettings(args, "/work");
+    parseSettings(args, "/srv");
   } catch (error) {
     assert.ok(error instanceof LocalnetFault);
     assert.equal(error.code, "setting-refused");
@@ -17,8 +17,8 @@ const refusal = (args: readonly string[]): LocalnetFault => {
 
 describe("the settings of npm start", () => {
   test("without flags nothing but defaults holds, and every port may move", () => {
-    const settings = parseSettings([], "/work");
-    assert.equal(settings?.data, "/work/.cairn");
+    const settings = parseSettings([], "/srv");
+    assert.equal(settings?.data, "/srv/.cairn");
     assert.deepEqual(settings?.shape, { nodes: undefined, slotSeconds: undefined, slotsPerEpoch: undefined });
     assert.deepEqual(
       Object.values(settings?.ports ?? {}).map(({ port, explicit }) => ({ port, explicit })),
@@ -32,11 +32,11 @@ describe("the settings of npm start", () => {
       "--nodes 5 --epochs 2 --json --fresh --slot-seconds 1 --slots-per-epoch 3 --mqtt-port 1999 --serial /dev/ttyACM0 --data net".split(
         " ",
       ),
-      "/work",
+      "/srv",
     );
     assert.deepEqual(settings?.shape, { nodes: 5, slotSeconds: 1, slotsPerEpoch: 3 });
     assert.deepEqual([settings?.epochs, settings?.json, settings?.fresh], [2, true, true]);
-    assert.deepEqual([settings?.serial, settings?.data], ["/dev/ttyACM0", "/work/net"]);
+    assert.deepEqual([settings?.serial, settings?.data], ["/dev/ttyACM0", "/srv/net"]);
     assert.equal(settings?.ports.mqtt.port, 1999);
     assert.equal(settings?.ports.mqtt.explicit, true);
     assert.equal(settings?.ports.web.explicit, false);
@@ -60,7 +60,7 @@ describe("the settings of npm start", () => {
   });
 
   test("the help names every flag with its range and default", () => {
-    assert.equal(parseSettings(["--help", "--nodes", "7"], "/work"), undefined);
+    assert.equal(parseSettings(["--help", "--nodes", "7"], "/srv"), undefined);
     const help = usage();
     for (const part of ["--nodes N", "1 to 50", "--slot-seconds N", "default 10", "--web-port PORT", "default 8080"])
       assert.ok(help.includes(part), `the help does not say "${part}"`);

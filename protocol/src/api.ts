@@ -181,6 +181,8 @@ export const HealthView = Type.Object({
   readingsStored: Whole,
   batchesStored: Whole,
   queueDepth: Whole,
+  /** Refusals since the start that were not kept, because more came than could be written. */
+  refusalsShed: Whole,
 });
 export type HealthView = Static<typeof HealthView>;
 

@@ -1,5 +1,5 @@
 /**
- * From arrivals to commits. Each arrival is judged at once (signatures on the thread pool), all are committed in the order of their
+ * From arrivals to commits. Each arrival is judged at once (in threads of their own), all are committed in the order of their
  * arrival, as many per transaction as have been judged meanwhile: group commit without a timer. Nothing is answered before its commit.
  */
 import type { Arrival, Input, Verdict } from "../model.ts";
@@ -7,9 +7,11 @@ import type { Arrival, Input, Verdict } from "../model.ts";
 export type IngestQueue = {
   /** Arrivals not yet committed. */
   readonly depth: number;
+  /** Refusals that were not kept because the queue was full. */
+  readonly shed: number;
   /** Takes an arrival. A promise comes back while the queue is full: hold the sender until it settles. */
   push(arrival: Arrival): Promise<void> | undefined;
-  /** Takes an input that was judged elsewhere. Refusals are counted but not kept while the queue is full. */
+  /** Takes an input that was judged elsewhere. While the queue is full it is counted in `shed` instead. */
   pushJudged(input: Input): void;
   /** Settles when everything that was pushed before is committed. */
   flush(): Promise<void>;
@@ -38,6 +40,7 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
   let waiting: { promise: Promise<void>; release: () => void } | null = null;
   let flushes: { after: number; done: () => void }[] = [];
   let pushed = 0;
+  let shed = 0;
   let running = false;
   let closed = false;
 
@@ -115,6 +118,9 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
     get depth() {
       return slots.length;
     },
+    get shed() {
+      return shed;
+    },
     push(arrival) {
       const slot = enqueue();
       actions.judge(arrival).then(
@@ -126,8 +132,8 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
       return waiting.promise;
     },
     pushJudged(input) {
-      if (slots.length >= capacity) return;
-      judged(enqueue(), input);
+      if (slots.length >= capacity) shed += 1;
+      else judged(enqueue(), input);
     },
     flush() {
       if (slots.length === 0) return Promise.resolve();

@@ -35,7 +35,11 @@ describe("what the interface answers", () => {
     ],
     epochs: [EpochsView, () => "/api/v1/epochs?limit=5", ({ epochs }: EpochsView) => epochs[0]?.claims.length === 2],
     rejections: [RejectionsView, () => "/api/v1/rejections", ({ total }: RejectionsView) => total > 0],
-    health: [HealthView, () => "/api/v1/health", ({ queueDepth }: HealthView) => queueDepth === 3],
+    health: [
+      HealthView,
+      () => "/api/v1/health",
+      ({ queueDepth, refusalsShed }: HealthView) => queueDepth === 3 && refusalsShed === 2,
+    ],
   };
   for (const [what, [schema, path, holds]] of Object.entries(routes))
     test(`about ${what} fits the protocol's schema and says what is stored`, () =>

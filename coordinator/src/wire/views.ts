@@ -41,10 +41,10 @@ export type ViewSource = {
   readonly software: string;
   now(): number;
   perMinute(nodeId: string): number;
-  queueDepth(): number;
+  queue(): { readonly depth: number; readonly shed: number };
 };
 
-export function createViews({ ledger, founding, software, now, perMinute, queueDepth }: ViewSource): Views {
+export function createViews({ ledger, founding, software, now, perMinute, queue }: ViewSource): Views {
   const { time } = founding;
 
   async function slotFacts(firstSlot: number): Promise<SlotFacts> {
@@ -89,7 +89,13 @@ export function createViews({ ledger, founding, software, now, perMinute, queueD
     rejections: async () => rejectionsView(await ledger.rejectionCounts(), await ledger.rejections(100)),
     async health() {
       const { readings, batches } = await ledger.counts();
-      return { status: "ok", readingsStored: readings, batchesStored: batches, queueDepth: queueDepth() };
+      return {
+        status: "ok",
+        readingsStored: readings,
+        batchesStored: batches,
+        queueDepth: queue().depth,
+        refusalsShed: queue().shed,
+      };
     },
   };
 }

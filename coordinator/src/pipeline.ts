@@ -22,7 +22,7 @@ import { orderRules } from "./decide/order.ts";
 import { settlementStep } from "./decide/settlement.ts";
 import { slotSteps } from "./decide/slots.ts";
 import type { Enrolment, Founding, Input, Ledger, Retention, Verdict } from "./model.ts";
-import { judgeConnect, refusedInput } from "./validate/admission.ts";
+import { judgeConnect, refusedInput, unstorableInput } from "./validate/admission.ts";
 import type { Chain } from "./wire/chain-rpc.ts";
 import { openEmbeddedBroker } from "./wire/embedded-broker.ts";
 import { startHttpApi } from "./wire/http-api.ts";
@@ -96,6 +96,7 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
   const queue = createIngestQueue({
     judge: (arrival) => judges.judge(arrival),
     admit: (inputs) => ledger.admit(inputs, orderRules),
+    unstorable: unstorableInput,
     admitted,
     fault: fault("ingest"),
   });

@@ -78,6 +78,22 @@ test("a ledger that fails gets the same inputs again, and they are answered once
   assert.match(String(house.faults[0]), /the disk is full/);
 });
 
+test("an input that the ledger cannot hold costs itself alone: it is refused, and those around it are committed in order", async () => {
+  const house = createHouse({ poison: 3 });
+  for (let number = 1; number <= 6; number++) house.push(number);
+  for (let number = 1; number <= 6; number++) house.judge(number);
+  await house.queue.flush();
+  assert.deepEqual(
+    [house.committed, house.answered],
+    [
+      [1, 2, 3, 4, 5, 6],
+      [1, 2, 3, 4, 5, 6],
+    ],
+  );
+  assert.deepEqual(house.refused, [3]);
+  assert.match(String(house.faults[0]), /too large/);
+});
+
 test("a full queue holds its senders until half of it is committed", async () => {
   const house = createHouse({ ledger: "held" });
   let held: Promise<void> | undefined;
@@ -214,6 +230,7 @@ type House = {
   readonly groups: number[][];
   readonly committed: number[];
   readonly answered: number[];
+  readonly refused: number[];
   readonly faults: unknown[];
   /** `held` is what the queue asks the sender to wait for. */
   push(number: number): { held: Promise<void> | undefined };
@@ -224,10 +241,17 @@ type House = {
 };
 
 /** A queue between judging that ends when it is told to, and a ledger that is held, fails, or works. */
-function createHouse({ ledger = "working" }: { ledger?: "working" | "held" | "failing" } = {}): House {
+function createHouse({
+  ledger = "working",
+  poison,
+}: {
+  ledger?: "working" | "held" | "failing";
+  poison?: number;
+} = {}): House {
   const groups: number[][] = [];
   const committed: number[] = [];
   const answered: number[] = [];
+  const refused: number[] = [];
   const faults: unknown[] = [];
   const judging = new Map<number, PromiseWithResolvers<Input>>();
   const works = Promise.withResolvers<void>();
@@ -241,11 +265,18 @@ function createHouse({ ledger = "working" }: { ledger?: "working" | "held" | "fa
     async admit(inputs): Promise<Verdict[]> {
       const numbers = inputs.map(({ receivedAt }) => receivedAt);
       if (state === "failing") throw new Error("the disk is full");
+      if (inputs.some(({ kind, receivedAt }) => receivedAt === poison && kind !== "refused"))
+        throw new Error("too large");
       groups.push(numbers);
       if (state === "held") await works.promise;
       committed.push(...numbers);
+      refused.push(...inputs.filter(({ kind }) => kind === "refused").map(({ receivedAt }) => receivedAt));
       return inputs.map(() => ({ rejection: null }));
     },
+    unstorable: ({ nodeId, topic, receivedAt }) => ({
+      ...{ kind: "refused", nodeId, topic, receivedAt, bytes: 0, sample: new Uint8Array() },
+      rejection: { code: "schema-mismatch", detail: "too large" },
+    }),
     admitted: (inputs) => answered.push(...inputs.map(({ receivedAt }) => receivedAt)),
     fault: (error) => faults.push(error),
   });
@@ -254,6 +285,7 @@ function createHouse({ ledger = "working" }: { ledger?: "working" | "held" | "fa
     groups,
     committed,
     answered,
+    refused,
     faults,
     push: (number) => ({ held: queue.push(arrivalOf(number)) }),
     judge: (number) => judging.get(number)?.resolve(inputOf(number)),

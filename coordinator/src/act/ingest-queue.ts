@@ -21,6 +21,8 @@ export type IngestQueue = {
 export type IngestActions = {
   judge(arrival: Arrival): Promise<Input>;
   admit(inputs: readonly Input[]): Promise<readonly Verdict[]>;
+  /** The refusal of an input that the ledger, though it is well, cannot hold. */
+  unstorable(input: Input, error: unknown): Input;
   /** The inputs are durable: answer them. */
   admitted(inputs: readonly Input[], verdicts: readonly Verdict[]): void;
   /** The ledger could not commit; the same inputs are tried again. */
@@ -31,6 +33,8 @@ export type IngestActions = {
 const groupSize = 256;
 const capacity = 2_048;
 const retryMs = 1_000;
+
+type Admitted = { readonly inputs: readonly Input[]; readonly verdicts: readonly Verdict[] };
 
 /** `number` counts what was pushed, from 1 on. */
 type Slot = { readonly number: number; input: Input | null };
@@ -71,10 +75,10 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
     running = true;
     while (slots[0]?.input) {
       const group = readyGroup();
-      const verdicts = await admitUntilDurable(group);
-      if (verdicts === null) break;
-      slots.splice(0, group.length);
-      actions.admitted(group, verdicts);
+      const admitted = await admitUntilDurable(group);
+      if (admitted === null) break;
+      slots.splice(0, admitted.inputs.length);
+      actions.admitted(admitted.inputs, admitted.verdicts);
       settle();
       // Sockets and signatures get their turn between two transactions.
       await new Promise((resolve) => setImmediate(resolve));
@@ -91,16 +95,35 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
     return group;
   }
 
-  async function admitUntilDurable(group: readonly Input[]): Promise<readonly Verdict[] | null> {
-    while (!closed) {
+  /**
+   * Commits the group, or its first part. A ledger that was only busy takes the whole at the second try; what fails again is narrowed
+   * down to the one input that it fails on. null: the queue was closed before anything could be committed.
+   */
+  async function admitUntilDurable(group: readonly Input[]): Promise<Admitted | null> {
+    for (let failures = 0; !closed; ) {
+      const inputs = failures < 2 ? group : group.slice(0, Math.max(1, group.length >> (failures - 1)));
       try {
-        return await actions.admit(group);
+        return { inputs, verdicts: await actions.admit(inputs) };
       } catch (error) {
         actions.fault(error);
-        await new Promise((resolve) => setTimeout(resolve, retryMs));
+        failures += 1;
+        const refusal = failures > 1 && inputs.length === 1 ? await admitRefusal(inputs, error) : null;
+        if (refusal) return refusal;
+        if (failures === 1 || inputs.length === 1) await new Promise((resolve) => setTimeout(resolve, retryMs));
       }
     }
     return null;
+  }
+
+  /** Whether it is the input or the ledger: a ledger that takes the refusal of this input is well, and the input costs its sender alone. */
+  async function admitRefusal([input]: readonly Input[], error: unknown): Promise<Admitted | null> {
+    if (!input) return null;
+    const inputs = [actions.unstorable(input, error)];
+    try {
+      return { inputs, verdicts: await actions.admit(inputs) };
+    } catch {
+      return null;
+    }
   }
 
   function settle(): void {

@@ -77,6 +77,9 @@ test("a process that dies at any point, before or after any call took effect, do
         const { faults } = await settled(house);
         await assertSettledOnce(house);
         assert.deepEqual(faults, [], `after the crash ${when} call ${call}`);
+        for (const { transaction, claims } of await house.ledger.epochs(2))
+          for (const known of [transaction, ...claims.map((claim) => claim.transaction)])
+            assert.notEqual(known, null, `a transaction is forgotten after the crash ${when} call ${call}`);
       });
 });
 
@@ -195,17 +198,18 @@ test("whatever number of its last blocks a chain has lost, the next run makes ex
 });
 
 test("blocks that are lost while an epoch is half settled are made again before the rest", async () => {
-  for (let call = 0; call < 40; call++)
-    await onSettlementHouse(async (house) => {
-      const { scripted } = house;
-      for (const epoch of [1, 2]) await closeWorkedEpoch(house.ledger, epoch);
-      const crashed = house.run({ call, when: "after" });
-      await untilSettled(house, crashed);
-      scripted.loseLastBlocks(2);
-      await house.restart();
-      await settled(house);
-      await assertSettledOnce(house);
-    });
+  for (const lost of [1, 2])
+    for (const epochs of [[1], [1, 2]])
+      for (let call = 0; call < 20 * epochs.length; call++)
+        await onSettlementHouse(async (house) => {
+          for (const epoch of epochs) await closeWorkedEpoch(house.ledger, epoch);
+          const crashed = house.run({ call, when: "after" });
+          await untilSettled(house, crashed);
+          house.scripted.loseLastBlocks(lost);
+          await house.restart();
+          await settled(house);
+          await assertSettledOnce(house);
+        });
 });
 
 const anyLife = fc.array(

@@ -42,10 +42,11 @@ test("a slot that is over is closed before the next is opened, and its answers a
 
 test("each receipt says everything of the epoch so far, to those nodes that answered the slot", (t) =>
   onVerifierHouse(t, async (house) => {
-    const [steady, late] = [await enrolled(house), await enrolled(house)];
+    const [steady, early, late] = [await enrolled(house), await enrolled(house), await enrolled(house)];
     await house.start();
     for (const slot of [0, 1, 2]) {
       await answer(house.ledger, steady, slot);
+      if (slot === 0) await answer(house.ledger, early, slot);
       if (slot === 2) await answer(house.ledger, late, slot);
       await house.until(slotTime(slot + 1));
     }
@@ -58,10 +59,10 @@ test("each receipt says everything of the epoch so far, to those nodes that answ
         [1, 0, 3, [0, 1, 2]],
       ],
     );
-    assert.deepEqual(
-      house.receiptsOf(late).map(({ slotCount, credited }) => [slotCount, bitsOf(credited)]),
-      [[3, [2]]],
-    );
+    const single = (nodeId: NodeId) =>
+      house.receiptsOf(nodeId).map(({ slotCount, credited }) => [slotCount, bitsOf(credited)]);
+    assert.deepEqual(single(early), [[1, [0]]]);
+    assert.deepEqual(single(late), [[3, [2]]]);
   }));
 
 test("void slots stand in a receipt as void and are credited to nobody", (t) =>

@@ -13,9 +13,9 @@ import {
 import fc from "fast-check";
 import { bootId, type Device, makeDevice, reading } from "../../testing/devices.ts";
 import { founding, slotTime } from "../../testing/founding.ts";
-import { slotRow } from "../../testing/inputs.ts";
+import { batchInput, slotRow } from "../../testing/inputs.ts";
 import type { Arrival, Input } from "../model.ts";
-import { type AdmissionFacts, judgeArrival, judgeConnect, refusedInput } from "./admission.ts";
+import { type AdmissionFacts, judgeArrival, judgeConnect, refusedInput, unstorableInput } from "./admission.ts";
 
 const { time, network } = founding;
 const topics = topicsOf(network);
@@ -399,3 +399,9 @@ function meaning(input: Input): unknown {
   if (input.kind === "evidence") return { ...input, token: "" };
   return input;
 }
+
+test("the refusal of what the ledger cannot hold names the batch, so that its sender is told, and the cause in plain characters", () => {
+  const input = unstorableInput(batchInput(device.nodeId, bootId(), { seq: 7 }), new Error("too \u0000 large\n"));
+  assert.ok(input.kind === "refused" && input.batch?.sequence === 7);
+  assert.equal(input.rejection.detail, "batch: the ledger cannot hold it: Error: too ? large?");
+});

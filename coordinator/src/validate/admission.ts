@@ -71,6 +71,22 @@ export function refusedInput(
   return { kind: "refused", nodeId: sender, topic, receivedAt, bytes: payload.length, rejection, sample };
 }
 
+/** The refusal of an input that passed every check, but that the ledger cannot hold. */
+export function unstorableInput(input: Input, cause: unknown): Input {
+  const { nodeId, topic, receivedAt } = input;
+  const reason = String(cause)
+    .replace(/[^ -~]/g, "?")
+    .slice(0, 120);
+  const rejection: Rejection = {
+    code: "schema-mismatch",
+    detail: `${input.kind}: the ledger cannot hold it: ${reason}`,
+  };
+  const batch = input.kind === "batch" ? { boot: input.payload.boot, sequence: input.payload.seq } : undefined;
+  const bytes = input.kind === "batch" || input.kind === "refused" ? input.bytes : 0;
+  const sample = new Uint8Array();
+  return { kind: "refused", nodeId, topic, receivedAt, bytes, rejection, sample, ...(batch ? { batch } : {}) };
+}
+
 function judge(arrival: Arrival, facts: AdmissionFacts): Result<Input> {
   switch (arrival.channel) {
     case "batch":

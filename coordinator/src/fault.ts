@@ -8,6 +8,8 @@ export type FaultCode =
   | "ledger-unreadable"
   | "ledger-newer"
   | "ledger-foreign"
+  /** The ledger is well, but one of the inputs cannot be held by it. */
+  | "input-unstorable"
   | "chain-foreign"
   | "chain-unreachable"
   /** The chain shows what this ledger did not do, or does not show what was sent. */

@@ -347,7 +347,10 @@ export type Ledger = {
   nodes(): Promise<readonly NodeRecord[]>;
   setStatus(changes: readonly { nodeId: NodeId; status: NodeStatus }[]): Promise<void>;
 
-  /** Judges the order of inputs and writes their effects, in order, all in one transaction: marker and effect together. */
+  /**
+   * Judges the order of inputs and writes their effects, in order, all in one transaction: marker and effect together. Throws
+   * CoordinatorFault `input-unstorable` when the store is well, but cannot hold a value of one of the inputs.
+   */
   admit(inputs: readonly Input[], rules: OrderRules): Promise<readonly Verdict[]>;
 
   openSlot(slot: SlotRow): Promise<void>;

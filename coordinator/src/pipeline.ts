@@ -21,6 +21,7 @@ import { nodeStatus } from "./decide/node-status.ts";
 import { orderRules } from "./decide/order.ts";
 import { settlementStep } from "./decide/settlement.ts";
 import { slotSteps } from "./decide/slots.ts";
+import { CoordinatorFault } from "./fault.ts";
 import type { Enrolment, Founding, Input, Ledger, Retention, Verdict } from "./model.ts";
 import { judgeConnect, refusedInput, unstorableInput } from "./validate/admission.ts";
 import type { Chain } from "./wire/chain-rpc.ts";
@@ -96,6 +97,7 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
   const queue = createIngestQueue({
     judge: (arrival) => judges.judge(arrival),
     admit: (inputs) => ledger.admit(inputs, orderRules),
+    isInputs: (error) => error instanceof CoordinatorFault && error.code === "input-unstorable",
     unstorable: unstorableInput,
     admitted,
     fault: fault("ingest"),

@@ -273,6 +273,7 @@ function createHouse({
       refused.push(...inputs.filter(({ kind }) => kind === "refused").map(({ receivedAt }) => receivedAt));
       return inputs.map(() => ({ rejection: null }));
     },
+    isInputs: (error) => String(error).includes("too large"),
     unstorable: ({ nodeId, topic, receivedAt }) => ({
       ...{ kind: "refused", nodeId, topic, receivedAt, bytes: 0, sample: new Uint8Array() },
       rejection: { code: "schema-mismatch", detail: "too large" },

@@ -21,11 +21,13 @@ export type IngestQueue = {
 export type IngestActions = {
   judge(arrival: Arrival): Promise<Input>;
   admit(inputs: readonly Input[]): Promise<readonly Verdict[]>;
+  /** Whether an error of `admit` is the fault of one of the inputs, and not the ledger's own trouble. */
+  isInputs(error: unknown): boolean;
   /** The refusal of an input that the ledger, though it is well, cannot hold. */
   unstorable(input: Input, error: unknown): Input;
   /** The inputs are durable: answer them. */
   admitted(inputs: readonly Input[], verdicts: readonly Verdict[]): void;
-  /** The ledger could not commit; the same inputs are tried again. */
+  /** The ledger could not commit. */
   fault(error: unknown): void;
 };
 
@@ -96,34 +98,24 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
   }
 
   /**
-   * Commits the group, or its first part. A ledger that was only busy takes the whole at the second try; what fails again is narrowed
-   * down to the one input that it fails on. null: the queue was closed before anything could be committed.
+   * Commits the group, or its first part. A ledger that is broken or busy is tried again with the whole; where an input is at fault, the
+   * group is narrowed down to it, and that one is refused. null: the queue was closed before anything could be committed.
    */
   async function admitUntilDurable(group: readonly Input[]): Promise<Admitted | null> {
-    for (let failures = 0; !closed; ) {
-      const inputs = failures < 2 ? group : group.slice(0, Math.max(1, group.length >> (failures - 1)));
+    let inputs = group;
+    while (!closed) {
       try {
         return { inputs, verdicts: await actions.admit(inputs) };
       } catch (error) {
         actions.fault(error);
-        failures += 1;
-        const refusal = failures > 1 && inputs.length === 1 ? await admitRefusal(inputs, error) : null;
-        if (refusal) return refusal;
-        if (failures === 1 || inputs.length === 1) await new Promise((resolve) => setTimeout(resolve, retryMs));
+        const [first] = inputs;
+        const isInputs = actions.isInputs(error) && first?.kind !== "refused";
+        if (!isInputs) await new Promise((resolve) => setTimeout(resolve, retryMs));
+        else if (inputs.length > 1) inputs = inputs.slice(0, inputs.length >> 1);
+        else if (first) inputs = [actions.unstorable(first, error)];
       }
     }
     return null;
-  }
-
-  /** Whether it is the input or the ledger: a ledger that takes the refusal of this input is well, and the input costs its sender alone. */
-  async function admitRefusal([input]: readonly Input[], error: unknown): Promise<Admitted | null> {
-    if (!input) return null;
-    const inputs = [actions.unstorable(input, error)];
-    try {
-      return { inputs, verdicts: await actions.admit(inputs) };
-    } catch {
-      return null;
-    }
   }
 
   function settle(): void {

@@ -169,17 +169,20 @@ describe("the chain behind its contracts", { skip: withoutAnvil }, () => {
   });
 
   const foreign: Readonly<
-    Record<string, (of: DevelopmentChain["contracts"]) => Partial<Parameters<typeof openChain>[0]>>
+    Record<string, [RegExp, (of: DevelopmentChain["contracts"]) => Partial<Parameters<typeof openChain>[0]>]>
   > = {
-    "of another chain": () => ({ chainId: 1 }),
-    "with no contract where the deployment says": () => ({ rewards: operatorAddress(99) }),
-    "with another contract where the deployment says": ({ verifierSet }) => ({ rewards: verifierSet }),
+    "of another chain": [/is chain 31337, the deployment is on 1/, () => ({ chainId: 1 })],
+    "with no contract where the deployment says": [/no contract at 0x0/, () => ({ rewards: operatorAddress(99) })],
+    "with another contract where the deployment says": [
+      /another signing domain/,
+      ({ verifierSet }) => ({ rewards: verifierSet }),
+    ],
   };
-  for (const [what, change] of Object.entries(foreign))
+  for (const [what, [reason, change]] of Object.entries(foreign))
     test(`a network ${what} is refused as chain-foreign`, async () => {
       const options = { ...development, ...development.contracts, chainId, ...change(development.contracts) };
       const other = openChain(options);
-      await assert.rejects(other.terms(), faultOf("chain-foreign"));
+      await assert.rejects(other.terms(), faultOf("chain-foreign", reason));
       other.close();
     });
 });
@@ -202,10 +205,11 @@ describe("a chain that is sick", () => {
   });
 });
 
-function faultOf(code: FaultCode) {
+function faultOf(code: FaultCode, reason: RegExp) {
   return (error: unknown) => {
     assert.ok(error instanceof CoordinatorFault, String(error));
     assert.equal(error.code, code);
+    assert.match(error.message, reason);
     return true;
   };
 }

@@ -214,13 +214,14 @@ export function admissionBehaviour(open: OpenStore): void {
         await send(ledger, [
           batchInput(nodeId, third, { n: 7 }),
           evidenceInput(nodeId, second, { bootCount: 5, slot: 1 }),
+          batchInput(nodeId, second, { n: 5 }),
           evidenceInput(nodeId, first, { bootCount: 4, slot: 2 }),
           evidenceInput(nodeId, second, { bootCount: 5, slot: 2 }),
           evidenceInput(nodeId, third, { bootCount: 7, slot: 3 }),
           evidenceInput(nodeId, second, { bootCount: 5, slot: 4 }),
-          batchInput(nodeId, second, { n: 5 }),
+          batchInput(nodeId, second, { n: 5, seq: 2 }),
         ]),
-        ["stored 1", "accepted", "boot-regressed", "accepted", "accepted", "boot-regressed", "stored 1"],
+        ["stored 1", "accepted", "stored 1", "boot-regressed", "accepted", "accepted", "boot-regressed", "stored 2"],
       );
       assert.partialDeepStrictEqual((await ledger.nodes())[0], { boot: third, bootCount: 7 });
     }),
@@ -285,6 +286,21 @@ export function admissionBehaviour(open: OpenStore): void {
         { knownCount: null, countUsedBy: boot, highestCount: 2, storedUpTo: 0 },
         { knownCount: 2, storedUpTo: 1 },
       ]);
+    }),
+  );
+
+  test(
+    "an input with a value that no column holds is told apart from a broken store, and leaves nothing of its group",
+    onStore(open, async ({ ledger }) => {
+      const { nodeId } = await enrolled(ledger);
+      const boot = bootId();
+      await ledger.openSlot(slotRow(0));
+      const sound = batchInput(nodeId, boot, { seq: 1 });
+      const unstorable = evidenceInput(nodeId, boot, { uptimeSeconds: 1e300 });
+      const before = await everything(ledger, nodeId);
+      await assert.rejects(ledger.admit([sound, unstorable], orderRules), { code: "input-unstorable" });
+      assert.deepEqual(await everything(ledger, nodeId), before);
+      assert.deepEqual(await send(ledger, [sound]), ["stored 1"]);
     }),
   );
 

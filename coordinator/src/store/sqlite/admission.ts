@@ -1,5 +1,6 @@
 /** Writing inputs: the order of each is judged and its marker and effect are written in one transaction for the whole group. */
 import type { BatchPayload, BootId, NodeId } from "@cairn/protocol";
+import { CoordinatorFault } from "../../fault.ts";
 import type { BootState, Input, OrderRules, RefusedInput, Verdict } from "../../model.ts";
 import type { Sqlite } from "./database.ts";
 
@@ -238,10 +239,24 @@ export function prepareAdmission(database: Sqlite): Admission {
 
   return (inputs, rules) => {
     group = emptyGroup();
-    const verdicts = admitAll.immediate(inputs, rules);
-    for (const [key, id] of group.channels) channels.set(key, id);
-    return verdicts;
+    try {
+      const verdicts = admitAll.immediate(inputs, rules);
+      for (const [key, id] of group.channels) channels.set(key, id);
+      return verdicts;
+    } catch (cause) {
+      if (!isInputsFault(cause)) throw cause;
+      throw new CoordinatorFault("input-unstorable", `an input cannot be stored: ${(cause as Error).message}`, {
+        cause,
+      });
+    }
   };
+}
+
+/** Whether SQLite (or the binding) refused a value, and not the disk, the lock or the file: those are the ledger's own trouble. */
+function isInputsFault(cause: unknown): boolean {
+  if (cause instanceof RangeError || cause instanceof TypeError) return true;
+  const { code = "" } = cause as { code?: string };
+  return /^SQLITE_(CONSTRAINT|MISMATCH|TOOBIG|RANGE)/.test(code);
 }
 
 /** An input of the right form that came out of order: what is kept of it. */

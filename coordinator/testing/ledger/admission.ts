@@ -223,6 +223,10 @@ export function admissionBehaviour(open: OpenStore): void {
         ]),
         ["stored 1", "accepted", "stored 1", "boot-regressed", "accepted", "accepted", "boot-regressed", "stored 2"],
       );
+      assert.deepEqual(await send(ledger, [batchInput(nodeId, third, { n: 7, seq: 2 })]), ["stored 2"]);
+      assert.deepEqual(await send(ledger, [evidenceInput(nodeId, second, { bootCount: 5, slot: 5 })]), [
+        "boot-regressed",
+      ]);
       assert.partialDeepStrictEqual((await ledger.nodes())[0], { boot: third, bootCount: 7 });
     }),
   );

@@ -11,7 +11,6 @@ export type FaultCode =
   /** The ledger is well, but one of the inputs cannot be held by it. */
   | "input-unstorable"
   | "chain-foreign"
-  | "chain-unreachable"
   /** The chain shows what this ledger did not do, or does not show what was sent. */
   | "settlement-stuck";
 

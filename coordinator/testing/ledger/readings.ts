@@ -93,6 +93,42 @@ export function readingBehaviour(open: OpenStore): void {
   );
 
   test(
+    "a node that names series without end is refused once it has a thousand, and keeps those it has",
+    onStore(open, async ({ ledger }) => {
+      const { nodeId } = await enrolled(ledger);
+      const boot = bootId();
+      const named = (seq: number) =>
+        Array.from({ length: 128 }, (_, index) => column(`made.up-${seq}-${index}`, [seq], [index]));
+      for (let seq = 1; seq <= 8; seq++)
+        assert.deepEqual(await send(ledger, [batchInput(nodeId, boot, { seq, series: named(seq) })]), [
+          `stored ${seq}`,
+        ]);
+      assert.deepEqual(
+        await send(ledger, [batchInput(nodeId, boot, { seq: 9, series: [column("one.more", [1], [1])] })]),
+        ["schema-mismatch 8"],
+      );
+      assert.deepEqual(await send(ledger, [batchInput(nodeId, boot, { seq: 9, series: named(1) })]), ["stored 9"]);
+    }),
+  );
+
+  test(
+    "pruning forgets all but a node's thousand newest boots",
+    onStore(open, async ({ ledger }) => {
+      const { nodeId } = await enrolled(ledger);
+      const boots = Array.from({ length: 1_005 }, () => bootId());
+      await send(
+        ledger,
+        boots.map((boot, index) => batchInput(nodeId, boot, { n: index + 1, seq: 1 })),
+      );
+      await ledger.prune({ readingsMs: 30 * day, evidenceMs: 90 * day, rejections: manyRefusals }, slotTime(1));
+      assert.deepEqual(await send(ledger, [batchInput(nodeId, boots[5] ?? bootId(), { n: 6, seq: 1 })]), [
+        "sequence-duplicate 1",
+      ]);
+      assert.deepEqual(await send(ledger, [batchInput(nodeId, boots[4] ?? bootId(), { n: 5, seq: 1 })]), ["stored 1"]);
+    }),
+  );
+
+  test(
     "pruning removes readings by when they were received, no younger ones, and no count of them",
     onStore(open, async ({ ledger }) => {
       const { nodeId } = await enrolled(ledger);

@@ -1,10 +1,12 @@
 /** Writing inputs: the order of each is judged and its marker and effect are written in one transaction for the whole group. */
-import type { BatchPayload, BootId, NodeId } from "@cairn/protocol";
+import type { BatchPayload, BootId, NodeId, Rejection } from "@cairn/protocol";
 import { CoordinatorFault } from "../../fault.ts";
 import type { BootState, Input, OrderRules, RefusedInput, Verdict } from "../../model.ts";
 import type { Sqlite } from "./database.ts";
 
 const rowsPerInsert = 50;
+/** Series of one node, over all its time. */
+const channelsPerNode = 1_024;
 const readingColumns = 5;
 /** Ids of a batch's readings: more than a batch may hold. */
 export const idsPerBatch = 512;
@@ -45,6 +47,7 @@ export function prepareAdmission(database: Sqlite): Admission {
   const channelRow = database
     .prepare<[number, string, string], number>("select id from channel where node = ? and series = ? and unit = ?")
     .pluck();
+  const channelsOf = database.prepare<[number], number>("select count(*) from channel where node = ?").pluck();
   const putChannel = database.prepare("insert into channel (node, series, unit) values (?, ?, ?)");
   const putBatch = database.prepare(
     "insert into batch (node, boot, sequence, readings, bytes, received_at) values (?, ?, ?, ?, ?, ?)",
@@ -114,6 +117,16 @@ export function prepareAdmission(database: Sqlite): Admission {
     };
   }
 
+  /** A node that invents names without end is refused before it fills the table. */
+  function tooManySeries(node: number, { series }: BatchPayload): Rejection | null {
+    const isNew = ({ s, u }: BatchPayload["series"][number]) => !channels.has(`${node} ${s} ${u}`);
+    if (!series.some(isNew)) return null;
+    const unknown = series.filter((column) => isNew(column) && channelRow.get(node, column.s, column.u) === undefined);
+    return (channelsOf.get(node) ?? 0) + unknown.length > channelsPerNode
+      ? { code: "schema-mismatch", detail: `batch: more than ${channelsPerNode} series of one node` }
+      : null;
+  }
+
   function channelOf(node: number, series: string, unit: string): number {
     const key = `${node} ${series} ${unit}`;
     const known = channels.get(key) ?? group.channels.get(key);
@@ -144,7 +157,8 @@ export function prepareAdmission(database: Sqlite): Admission {
     const node = idOf(input.nodeId);
     const state = stateOf(node, boot, n);
     const rejection = rules.batch(state, payload);
-    if (rejection) return { rejection, storedUpTo: state.storedUpTo };
+    const excess = rejection ?? tooManySeries(node, payload);
+    if (excess) return { rejection: excess, storedUpTo: state.storedUpTo };
     if (state.knownCount === null) putBoot.run(node, boot, n, seq, 0);
     group.boots.set(`${node} ${boot}`, { node, boot, boot_count: n, stored_up_to: seq });
     const { lastInsertRowid } = putBatch.run(node, boot, seq, readings, input.bytes, receivedAt);

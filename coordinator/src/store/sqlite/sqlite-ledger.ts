@@ -35,6 +35,8 @@ type ReadingColumns = { at: number; value: number; quality: number };
 
 /** Channels that one prune looks at: it must not hold up the next commit. */
 const channelsPerPrune = 2_000;
+/** Boots of one node whose watermarks are kept. */
+const bootsKept = 1_000;
 
 /**
  * Opens the ledger in `path` for the network of `founding`, or founds it there.
@@ -100,6 +102,15 @@ export function openSqliteLedger(path: string, founding: Founding): Ledger {
        (select at from reading where channel = @channel and id >= @firstIdKept order by at limit 1), 9007199254740991)`,
   );
   const pruneBatches = database.prepare("delete from batch where received_at < ?");
+  const pruneDropped = database.prepare("delete from dropped where stated_at < ?");
+  // Of boots older than a node's newest thousand no batch is on its way any more.
+  const restless = database
+    .prepare<[number], number>("select node from boot group by node having count(*) > ?")
+    .pluck();
+  const pruneBoots = database.prepare(
+    `delete from boot where node = @node and boot_count <
+       (select boot_count from boot where node = @node order by boot_count desc limit 1 offset @kept - 1)`,
+  );
   let prunedChannel = 0;
 
   /** Some channels at a time, round and round. */
@@ -122,6 +133,8 @@ export function openSqliteLedger(path: string, founding: Founding): Ledger {
   );
   const prune = database.transaction(({ readingsMs, evidenceMs, rejections }: Retention, now: number) => {
     let removed = pruneReadings(now - readingsMs) + pruneBatches.run(now - readingsMs).changes;
+    removed += pruneDropped.run(now - readingsMs).changes;
+    for (const node of restless.all(bootsKept)) removed += pruneBoots.run({ node, kept: bootsKept }).changes;
     removed += pruneEvidence.run(now - evidenceMs).changes;
     removed += pruneWork.run(now - evidenceMs).changes + pruneSlots.run(now - evidenceMs).changes;
     return removed + pruneRejections.run(rejections).changes;

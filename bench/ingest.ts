@@ -29,6 +29,9 @@ const runs = Number(values.runs);
 const batchesPerKey = Number(values.batches);
 const keyCount = Number(values.keys);
 const readingsPerBatch = 50;
+/** As the load makes them. */
+const seriesPerBatch = 5;
+const readingsPerSeries = readingsPerBatch / seriesPerBatch;
 const rows = 300_000;
 
 /** Verifications of a batch-sized message per second, one after the other. */
@@ -59,10 +62,11 @@ function bareInserts(folder: string, schema: readonly string[]): number {
   const transaction = database.transaction((first: number) => {
     for (let row = first; row < first + 1_000; row++) {
       const batch = Math.floor(row / readingsPerBatch);
-      const channel = 1 + (batch % keyCount) * 5 + (row % 5);
-      const at =
-        1_790_000_000_000 + Math.floor(batch / keyCount) * 10_000 + Math.floor((row % readingsPerBatch) / 5) * 1_000;
-      insert.run(channel, at, batch * 512 + (row % readingsPerBatch), (row % 20_000) / 100, 0);
+      // In the order in which the ledger writes a batch: one series after the other.
+      const place = row % readingsPerBatch;
+      const channel = 1 + (batch % keyCount) * seriesPerBatch + Math.floor(place / readingsPerSeries);
+      const at = 1_790_000_000_000 + Math.floor(batch / keyCount) * 10_000 + (place % readingsPerSeries) * 1_000;
+      insert.run(channel, at, batch * 512 + place, (row % 20_000) / 100, 0);
     }
   });
   const startedAt = performance.now();

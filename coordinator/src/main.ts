@@ -151,7 +151,6 @@ function unwrap<T>(result: Result<T>, path: string): T {
 
 main().catch((error: unknown) => {
   const fault = error as Error & { code?: string };
-  process.stderr.write(`cairn-coordinator: ${fault.message}
-`);
+  process.stderr.write(`cairn-coordinator: ${fault.message}\n`);
   process.exit(refusals.has(fault.code ?? "") ? refusedExit : 1);
 });

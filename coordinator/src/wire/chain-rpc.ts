@@ -51,7 +51,6 @@ export function openChain(options: {
   const { rpc, chainId, rewards } = options;
   // ethers caches answers for 250 ms by default: a nonce read twice in that time would be used twice.
   const provider = new JsonRpcProvider(rpc, chainId, { staticNetwork: true, batchMaxCount: 1, cacheTimeout: -1 });
-  provider.pollingInterval = 250;
   const account = new Wallet(options.settlementKey, provider);
   const epochRewards = new Contract(rewards, epochRewardsAbi, account);
   const verifierSet = new Contract(options.verifierSet, verifierSetAbi, provider);

@@ -15,8 +15,6 @@ export type EvidenceOptions = {
   send(beacon: Beacon): Promise<void>;
 };
 
-export type EvidenceSender = ReturnType<typeof createEvidenceSender>;
-
 /** Beacons remembered, all verifiers together. */
 const remembered = 512;
 

@@ -32,8 +32,6 @@ type PlainBatch = { boot: number; id: BootId } & Omit<BatchRow, "boot">;
 const batchColumns = "batch.boot, boot.id, sequence, priority, first, last, readings";
 const fromBatch = `SELECT ${batchColumns} FROM batch JOIN boot ON boot.count = batch.boot`;
 
-export type BatchBook = ReturnType<typeof createBatchBook>;
-
 export function createBatchBook(db: Database) {
   const sql = {
     insertBoot: db.prepare("INSERT INTO boot (count, id) VALUES (?, ?)"),

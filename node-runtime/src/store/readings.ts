@@ -26,8 +26,6 @@ type ReadingTable = {
   removeOldest: Statement;
 };
 
-export type ReadingRows = ReturnType<typeof createReadingRows>;
-
 export function createReadingRows(db: Database) {
   const tables: Record<Priority, ReadingTable> = {
     results: tableOf(db, "results"),

@@ -8,8 +8,22 @@ export type FaultCode =
   | "ledger-unreadable"
   | "ledger-newer"
   | "ledger-foreign"
+  /** A migration was interrupted, or the schema is not what its migrations make. */
+  | "ledger-damaged"
+  /** The database cannot be reached, or does not answer in time: nothing was written, trying again may help. */
+  | "ledger-unreachable"
+  /** Another replica has taken the duty meanwhile: nothing was written. */
+  | "duty-lost"
   /** The ledger is well, but one of the inputs cannot be held by it. */
   | "input-unstorable"
+  | "broker-unreachable"
+  /** The broker does not grant what the access policy promises the coordinator. */
+  | "broker-refused"
+  /** Another network of the same name uses this broker. */
+  | "broker-foreign"
+  /** The stream or the consumer is gone, or is not as it was made. */
+  | "broker-stream-lost"
+  | "broker-credentials-expired"
   | "chain-foreign"
   /** The chain shows what this ledger did not do, or does not show what was sent. */
   | "settlement-stuck";

@@ -65,6 +65,8 @@ export type Input =
       readonly bytes: number;
       readonly payload: SignedBatch;
       readonly readings: number;
+      /** What it follows may still be on its way through another replica: the rules of order may ask for it once more. */
+      readonly mayWait?: boolean;
     }
   | {
       readonly kind: "evidence";
@@ -120,8 +122,11 @@ export type JudgeMessage =
       readonly payloads: ArrayBuffer;
     };
 
-/** What became of an input. For a batch, also a refused one that is named, `storedUpTo` is the boot's watermark after it. */
-export type Verdict = { readonly rejection: Rejection | null; readonly storedUpTo?: number };
+/**
+ * What became of an input. For a batch, also a refused one that is named, `storedUpTo` is the boot's watermark after it. `early`: nothing
+ * was written, the input is to be handed in again after what it follows.
+ */
+export type Verdict = { readonly rejection: Rejection | null; readonly storedUpTo?: number; readonly early?: true };
 
 /** What the ledger knows of a boot before it judges a batch or evidence. */
 export type BootState = {
@@ -137,7 +142,8 @@ export type BootState = {
 
 /** The rules of order, given to the ledger so that they are judged inside the same transaction that writes the effect. */
 export type OrderRules = {
-  batch(state: BootState, payload: SignedBatch): Rejection | null;
+  /** "early" only where `mayWait`. */
+  batch(state: BootState, payload: SignedBatch, mayWait: boolean): Rejection | "early" | null;
   evidence(state: BootState, boot: BootId, bootCount: number): Rejection | null;
 };
 
@@ -337,11 +343,53 @@ export type Retention = {
   readonly rejections: number;
 };
 
+/** What only one replica may do at a time. */
+export type Duty = "verifier" | "settler" | "placer" | "retention";
+
+/** A duty as it is held. `token` rises with every change of the holder; writes under an older one are refused. */
+export type Fence = { readonly duty: Duty; readonly token: number };
+
+/** Who holds a duty, or held it last. `until`: unix ms of the store's clock. */
+export type HeldDuty = Fence & { readonly holder: string; readonly until: number };
+
+/** A running coordinator, as it says of itself once a second. */
+export type Replica = {
+  readonly name: string;
+  readonly roles: readonly string[];
+  readonly software: string;
+  /** Everything that reached this replica before is committed, unix ms of the store's clock; null when it takes nothing in. */
+  readonly committedBefore: number | null;
+};
+export type SeenReplica = Replica & { readonly seenAt: number };
+
+/** The writes of single-writer duties. */
+export type DutyWrites = Pick<
+  Ledger,
+  "openSlot" | "closeSlot" | "closeEpoch" | "recordIntent" | "resolveIntent" | "reopen" | "setStatus" | "prune"
+>;
+
 /**
- * The coordinator's store of record. Every method is one transaction. SQLite today; whatever implements it passes
+ * The coordinator's store of record. Every method is one transaction. SQLite or PostgreSQL; whatever implements it passes
  * `testing/ledger-behaviour.ts`. Methods throw CoordinatorFault when the store itself is broken; refusal is in the answers.
  */
 export type Ledger = {
+  /** The clock that all replicas on this store go by, unix ms. */
+  clock(): Promise<number>;
+  /** Takes a duty that nobody holds (any more), or holds it longer; null while another holds it. */
+  takeDuty(duty: Duty, holder: string, forMs: number): Promise<Fence | null>;
+  /** Gives a duty back before its time; nothing happens when it was lost already. */
+  releaseDuty(fence: Fence): Promise<void>;
+  duties(): Promise<readonly HeldDuty[]>;
+  /**
+   * The same writes, each checked in its own transaction: CoordinatorFault `duty-lost`, and nothing written, once another has taken the
+   * duty. A holder that was paused past its time may go on only while nobody did.
+   */
+  under(fence: Fence): DutyWrites;
+  /** Notes that this replica runs. */
+  noteReplica(replica: Replica): Promise<void>;
+  /** Replicas that were seen in the last `withinMs` by the store's clock, by name. */
+  replicas(withinMs: number): Promise<readonly SeenReplica[]>;
+
   /** Adds or updates enrolled nodes; an enrolled NodeId keeps its history. */
   enrol(nodes: readonly Enrolment[], at: number): Promise<void>;
   nodes(): Promise<readonly NodeRecord[]>;

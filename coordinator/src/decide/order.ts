@@ -8,19 +8,19 @@ import type { BootState, OrderRules } from "../model.ts";
 export const orderRules: OrderRules = { batch: judgeBatch, evidence: judgeEvidence };
 
 /** A batch follows the boot's last stored one, or states every one between as dropped. Backlog of older boots is welcome. */
-function judgeBatch(state: BootState, payload: SignedBatch): Rejection | null {
+function judgeBatch(state: BootState, payload: SignedBatch, mayWait: boolean): Rejection | "early" | null {
   const boot = judgeBoot(state, payload.n);
   if (boot) return boot;
   const next = state.storedUpTo + 1;
   if (payload.seq < next)
     return { code: "sequence-duplicate", detail: `sequence ${payload.seq}, stored up to ${state.storedUpTo}` };
   const missing = firstMissing(next, payload);
-  return missing < payload.seq
-    ? {
-        code: "sequence-gap",
-        detail: `sequence ${payload.seq}, but ${missing} is neither stored nor stated as dropped`,
-      }
-    : null;
+  if (missing >= payload.seq) return null;
+  if (mayWait) return "early";
+  return {
+    code: "sequence-gap",
+    detail: `sequence ${payload.seq}, but ${missing} is neither stored nor stated as dropped`,
+  };
 }
 
 /** Walks the stated gaps from `next` on; returns the first sequence that nothing accounts for. */

@@ -1,4 +1,5 @@
 /** The one door of @cairn/protocol: everything that crosses a boundary between Cairn's programs. No I/O. */
+export * from "./access.ts";
 export * from "./api.ts";
 export * from "./batch.ts";
 export * from "./beacon.ts";

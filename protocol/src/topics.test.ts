@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { nodeChannels } from "./access.ts";
 import type { Address, NodeId } from "./identity.ts";
-import { networkPattern, nodeChannels, topicsOf } from "./topics.ts";
+import { networkPattern, topicsOf } from "./topics.ts";
 
 const nodeIds = fc.stringMatching(/^[0-9a-f]{40}$/) as fc.Arbitrary<NodeId>;
 const networks = fc.stringMatching(/^[a-z0-9][a-z0-9-]{0,31}$/);

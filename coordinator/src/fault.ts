@@ -8,9 +8,14 @@ export type FaultCode =
   | "ledger-unreadable"
   | "ledger-newer"
   | "ledger-foreign"
+  /** No network was founded in it yet, and this replica cannot. */
+  | "ledger-unfounded"
   /** A migration was interrupted, or the schema is not what its migrations make. */
   | "ledger-damaged"
-  /** The database cannot be reached, or does not answer in time: nothing was written, trying again may help. */
+  /**
+   * The database cannot be reached, or does not answer in time. Nothing was written, unless the answer to a commit was what got lost:
+   * trying again does nothing twice.
+   */
   | "ledger-unreachable"
   /** Another replica has taken the duty meanwhile: nothing was written. */
   | "duty-lost"

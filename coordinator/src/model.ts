@@ -343,6 +343,22 @@ export type Retention = {
   readonly rejections: number;
 };
 
+/** How the coordinator reaches its broker. `urls`: tried one after the other. */
+export type BrokerAddress =
+  | { readonly kind: "embedded" }
+  | {
+      readonly kind: "mqtt" | "nats";
+      readonly urls: readonly string[];
+      /** Addresses of the MQTT gateway of NATS. */
+      readonly gateway: readonly string[];
+      readonly credentials: string;
+      readonly ca: string | undefined;
+      readonly streamReplicas: number;
+    };
+
+/** What a replica does: take in what nodes send, keep the clock of slots and epochs, keep node states, settle on chain, answer HTTP. */
+export type Role = "ingest" | "verifier" | "placer" | "settler" | "api";
+
 /** What only one replica may do at a time. */
 export type Duty = "verifier" | "settler" | "placer" | "retention";
 
@@ -355,7 +371,7 @@ export type HeldDuty = Fence & { readonly holder: string; readonly until: number
 /** A running coordinator, as it says of itself once a second. */
 export type Replica = {
   readonly name: string;
-  readonly roles: readonly string[];
+  readonly roles: readonly Role[];
   readonly software: string;
   /** Everything that reached this replica before is committed, unix ms of the store's clock; null when it takes nothing in. */
   readonly committedBefore: number | null;
@@ -433,9 +449,69 @@ export type Ledger = {
   counts(): Promise<Counts>;
 
   /**
-   * Removes what is older than the retention allows; returns rows removed. A reading is kept for its time at least, counted from when it
-   * was received, and until those of its series that were measured before it are gone.
+   * Removes what is older than the retention allows, in steps that hold nobody up; returns rows removed. A reading is kept for its time
+   * at least, counted from when it was received; SQLite keeps it until those of its series that were measured before it are gone.
    */
   prune(retention: Retention, now: number): Promise<number>;
   close(): Promise<void>;
+};
+
+/** Brokers that know clients by name and password; NATS knows them by signed tokens, see NatsServers. */
+export type PasswordBroker = "mosquitto" | "emqx" | "hivemq" | "vernemq";
+
+export type Place = { readonly host: string; readonly port: number };
+
+/** A user name with its password: at least 32 random bytes in text, so that one round of any hash keeps it. */
+export type Account = { readonly username: string; readonly password: string };
+
+export type PasswordAccess = {
+  readonly network: string;
+  /** Where the files will lie, absolute: configurations name each other by it. */
+  readonly folder: string;
+  /** User name of a node is its NodeId. */
+  readonly nodes: readonly (Account & { readonly username: NodeId })[];
+  readonly coordinator: Account;
+  /**
+   * Name of the coordinators' shared subscriptions. A secret where a broker lets anybody subscribe and only filters what is delivered
+   * (Mosquitto): a client that joins the group takes its share of the messages away, though it may not read them.
+   */
+  readonly shareGroup: string;
+  /** Coordinators have a listener of their own, so that it need not be open to the world. */
+  readonly listen: { readonly nodes: Place; readonly coordinators: Place };
+  /** Certificate and key in PEM for the nodes' listener; without them it speaks plainly. */
+  readonly tls?: { readonly certFile: string; readonly keyFile: string };
+  /** System user that the broker runs as, where its configuration says so. */
+  readonly user?: string;
+  /** 12 random bytes, new for every call. */
+  salt(): Buffer;
+};
+
+export type AccessFile = {
+  /** Relative to the folder. */
+  readonly path: string;
+  readonly text: string;
+  /** Holds passwords, hashes of them, or keys. */
+  readonly secret: boolean;
+};
+
+/** What a NATS token allows, as subjects. */
+export type NatsPermissions = {
+  readonly pub: { readonly allow: string[] };
+  readonly sub: { readonly allow: string[] };
+};
+
+export type NatsServer = { readonly name: string; readonly client: Place; readonly mqtt: Place; readonly route: Place };
+
+export type NatsServers = {
+  readonly network: string;
+  /** One, or a cluster. */
+  readonly servers: readonly NatsServer[];
+  /** Copies of what the MQTT gateway keeps: 3 in a cluster, or it is born on the server that dies. */
+  readonly replicas: 1 | 3;
+  /** Where each server keeps its streams: a folder of its own is made below it. */
+  readonly folder: string;
+  readonly tls?: { readonly certFile: string; readonly keyFile: string };
+  readonly operatorToken: string;
+  readonly accounts: readonly { readonly id: string; readonly token: string }[];
+  readonly systemAccount: string;
 };

@@ -4,6 +4,8 @@
  */
 import { describe } from "node:test";
 import { admissionBehaviour } from "./ledger/admission.ts";
+import { dutyBehaviour } from "./ledger/duties.ts";
+import { earlyBehaviour } from "./ledger/early.ts";
 import { epochBehaviour } from "./ledger/epochs.ts";
 import { lifeBehaviour } from "./ledger/life.ts";
 import type { OpenStore } from "./ledger/opened-store.ts";
@@ -17,10 +19,12 @@ export type { OpenedStore, OpenStore } from "./ledger/opened-store.ts";
 const parts: Readonly<Record<string, (open: OpenStore) => void>> = {
   "enrolment and admission": admissionBehaviour,
   "replays and regroupings": replayBehaviour,
+  "batches that come early": earlyBehaviour,
   "sessions and refusals": sessionBehaviour,
   "readings and retention": readingBehaviour,
   "slots and epochs": epochBehaviour,
   settlement: settlementBehaviour,
+  "duties and replicas": dutyBehaviour,
   "life of the store": lifeBehaviour,
 };
 

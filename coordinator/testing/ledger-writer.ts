@@ -1,10 +1,10 @@
 /**
- * A program that writes groups of batches into a SQLite ledger and says on standard output up to which sequence they were admitted,
- * so that a test can end it in the middle of its work. Arguments: the ledger's file, NodeId, boot id.
+ * A program that writes groups of batches into a ledger and says on standard output up to which sequence they were admitted, so that a
+ * test can end it in the middle of its work. Arguments: the ledger's file or its postgres:// address, NodeId, boot id.
  */
 import type { BootId, NodeId } from "@cairn/protocol";
 import { orderRules } from "../src/decide/order.ts";
-import { openSqliteLedger } from "../src/store/sqlite/sqlite-ledger.ts";
+import { isPostgres, openLedger } from "../src/store/ledger.ts";
 import { founding } from "./founding.ts";
 import { batchInput, column } from "./inputs.ts";
 
@@ -13,8 +13,8 @@ const perGroup = 4;
 export const perBatch = 60;
 
 if (import.meta.main) {
-  const [path = "", nodeId = "", boot = ""] = process.argv.slice(2);
-  const ledger = openSqliteLedger(path, founding);
+  const [target = "", nodeId = "", boot = ""] = process.argv.slice(2);
+  const ledger = await openLedger({ url: isPostgres(target) ? target : `sqlite:${target}` }, founding);
   const times = Array.from({ length: perBatch }, (_, index) => index);
   const batch = (seq: number) =>
     batchInput(nodeId as NodeId, boot as BootId, { seq, series: [column("a.b", times, times)] });

@@ -31,8 +31,17 @@ test("a gap is taken when its ranges cover it together, in any order and overlap
 });
 
 test("a refused gap names the first batch that nothing accounts for", () => {
-  const rejection = orderRules.batch({ ...known, storedUpTo: 2 }, batch(9, [3, 5], [7, 8]));
-  assert.match(rejection?.detail ?? "", /\b9\b.*\b6\b/);
+  const verdict = orderRules.batch({ ...known, storedUpTo: 2 }, batch(9, [3, 5], [7, 8]), false);
+  assert.match(verdict === null || verdict === "early" ? "" : verdict.detail, /\b9\b.*\b6\b/);
+});
+
+test("where a batch may wait, a gap is early and nothing else is", () => {
+  const state = { ...known, storedUpTo: 2 };
+  assert.equal(codeOf(state, batch(4), true), "early");
+  assert.equal(codeOf(state, batch(3), true), "taken");
+  assert.equal(codeOf(state, batch(4, [3, 3]), true), "taken");
+  assert.equal(codeOf(state, batch(2), true), "sequence-duplicate");
+  assert.equal(codeOf({ ...state, knownCount: 7 }, batch(9), true), "boot-mismatch");
 });
 
 test("for any gaps a batch is taken exactly when every number before it is stored or stated", () => {
@@ -75,7 +84,7 @@ test("judging changes neither the state nor the batch", () => {
   const state = Object.freeze({ ...known, storedUpTo: 1 });
   const dropped = Object.freeze([gap(5, 6), gap(2, 4)]);
   const payload = Object.freeze({ ...batch(7), dropped: dropped as never });
-  assert.equal(orderRules.batch(state, payload), null);
+  assert.equal(orderRules.batch(state, payload, false), null);
   assert.deepEqual(
     dropped.map(({ first }) => first),
     [5, 2],
@@ -90,8 +99,9 @@ function gap(first: number, last: number) {
   return { first, last, readings: 1, reason: "store-full" as const };
 }
 
-function codeOf(state: BootState, payload: SignedBatch): string {
-  return orderRules.batch(state, payload)?.code ?? "taken";
+function codeOf(state: BootState, payload: SignedBatch, mayWait = false): string {
+  const verdict = orderRules.batch(state, payload, mayWait);
+  return verdict === "early" ? verdict : (verdict?.code ?? "taken");
 }
 
 function batchCode(state: BootState, n: number): string {

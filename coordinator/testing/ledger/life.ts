@@ -172,7 +172,8 @@ export async function fill(ledger: Ledger): Promise<void> {
   await ledger.recordIntent(intent("post-root", 1), slotTime(6));
 }
 
-async function report(ledger: Ledger) {
+/** All that can be asked. */
+export async function report(ledger: Ledger) {
   const nodes = await ledger.nodes();
   const ids = nodes.map(({ nodeId }) => nodeId);
   const from = <T>(ask: (nodeId: (typeof ids)[number]) => Promise<T>) => Promise.all(ids.map(ask));

@@ -149,10 +149,10 @@ function breakingAt(index: number): OrderRules {
   let judged = -1;
   return {
     ...orderRules,
-    batch(state, payload) {
+    batch(state, payload, mayWait) {
       judged += 1;
       if (judged === index) throw new Error("broken half-way");
-      return orderRules.batch(state, payload);
+      return orderRules.batch(state, payload, mayWait);
     },
   };
 }

@@ -156,7 +156,8 @@ export function prepareAdmission(database: Sqlite): Admission {
     const { boot, n, seq } = payload;
     const node = idOf(input.nodeId);
     const state = stateOf(node, boot, n);
-    const rejection = rules.batch(state, payload);
+    const rejection = rules.batch(state, payload, input.mayWait === true);
+    if (rejection === "early") return { rejection: null, storedUpTo: state.storedUpTo, early: true };
     const excess = rejection ?? tooManySeries(node, payload);
     if (excess) return { rejection: excess, storedUpTo: state.storedUpTo };
     if (state.knownCount === null) putBoot.run(node, boot, n, seq, 0);

@@ -1,5 +1,6 @@
 /** The embedded broker on a free port, letting in enrolled devices by their tokens, with everything that it tells its listener kept. */
 
+import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect as connectSocket, type Socket } from "node:net";
 import type { NodeId, Rejection } from "@cairn/protocol";
@@ -7,7 +8,8 @@ import { topicsOf } from "@cairn/protocol";
 import { connectAsync, type IClientOptions, type MqttClient } from "mqtt";
 import type { Arrival } from "../src/model.ts";
 import { judgeConnect } from "../src/validate/admission.ts";
-import { type Broker, openEmbeddedBroker } from "../src/wire/embedded-broker.ts";
+import type { Broker } from "../src/wire/broker.ts";
+import { openEmbeddedBroker } from "../src/wire/embedded-broker.ts";
 import type { Device } from "./devices.ts";
 import { founding } from "./founding.ts";
 import { until } from "./until.ts";
@@ -34,6 +36,9 @@ export type BrokerOnPort = {
   rawSocket(): Promise<Socket>;
   /** What the coordinator asks senders to wait for. */
   busy: Promise<void> | undefined;
+  /** False: nothing that arrives is committed at once; how to do it later is kept. */
+  commits: boolean;
+  readonly uncommitted: (() => void)[];
   arrived(count: number): Promise<void>;
   refused(count: number): Promise<void>;
 };
@@ -42,22 +47,28 @@ export async function onBroker(body: (house: BrokerOnPort) => Promise<void>): Pr
   const keys = new Map<NodeId, Device["enrolment"]["publicKey"]>();
   const clients: MqttClient[] = [];
   const sockets: Socket[] = [];
-  const broker = await openEmbeddedBroker(topics, Date.now, {
+  const place = { topics, now: Date.now, host: "127.0.0.1", port: 0 };
+  const broker = await openEmbeddedBroker(place, {
     authenticate: async (connect) => judgeConnect(connect, founding.network, Date.now(), (nodeId) => keys.get(nodeId)),
-    arrived(arrival) {
+    arrived(arrival, committed) {
       house.arrivals.push(arrival);
+      if (house.commits) committed?.();
+      else if (committed) house.uncommitted.push(committed);
       return house.busy;
     },
     refused: (sender, topic, payload, rejection) =>
       house.refusals.push({ sender, topic, bytes: payload.length, rejection }),
   });
-  const port = await broker.listen("127.0.0.1", 0);
+  assert.equal(broker.receivingSince(), null);
+  const port = (await broker.start()) ?? assert.fail("an embedded broker has a port");
   const house: BrokerOnPort = {
     broker,
     port,
     arrivals: [],
     refusals: [],
     busy: undefined,
+    commits: true,
+    uncommitted: [],
     admit: ({ nodeId, enrolment }) => keys.set(nodeId, enrolment.publicKey),
     async connect(device, options = {}) {
       const client = await connectAsync({

@@ -37,6 +37,7 @@ export async function onHttp(
 ): Promise<void> {
   const { ledger, remove } = await openTemporaryLedger();
   await fill(ledger);
+  await ledger.takeDuty("verifier", "north", 60_000);
   const live = createLiveHub(mostPages);
   const views = createViews({
     ledger,
@@ -84,6 +85,7 @@ function through(views: HttpOnPort["views"]): Views {
     readings: (...query) => views.readings(...query),
     epochs: (limit) => views.epochs(limit),
     rejections: () => views.rejections(),
+    replicas: () => views.replicas(),
     health: () => views.health(),
   };
 }

@@ -186,6 +186,29 @@ export const HealthView = Type.Object({
 });
 export type HealthView = Static<typeof HealthView>;
 
+/** The coordinators that run on this ledger, and who of them holds which single-writer duty. Times by the ledger's clock. */
+export const ReplicasView = Type.Object({
+  replicas: Type.Array(
+    Type.Object({
+      name: Type.String(),
+      roles: Type.Array(Type.String()),
+      software: Type.String(),
+      /** Everything that reached this replica before is committed; null when it takes nothing in. */
+      committedBefore: Maybe(Whole),
+      seenAt: Whole,
+    }),
+  ),
+  duties: Type.Array(
+    Type.Object({
+      duty: Type.String(),
+      holder: Type.String(),
+      /** Rises with every change of the holder. */ token: Whole,
+      until: Whole,
+    }),
+  ),
+});
+export type ReplicasView = Static<typeof ReplicasView>;
+
 /** Every error answer: RFC 9457. */
 export const ProblemView = Type.Object({
   type: Type.String(),

@@ -2,7 +2,7 @@
 
 import { epochRewardsAbi, rewardTokenAbi, verifierSetAbi } from "@cairn/contracts/abi";
 import { type Address, domainSeparator, type Hex, hexOf } from "@cairn/protocol";
-import { Contract, isError, JsonRpcProvider, Transaction, Wallet } from "ethers";
+import { Contract, isError, JsonRpcProvider, Transaction, VoidSigner, Wallet } from "ethers";
 import { CoordinatorFault } from "../fault.ts";
 import type { EpochOutcome, OperatorOutcome } from "../model.ts";
 
@@ -15,6 +15,8 @@ export type ChainTerms = {
 };
 
 export type Chain = {
+  readonly chainId: number;
+  readonly rewards: Address;
   /** What the contracts say. Throws CoordinatorFault `chain-foreign` when they are not those of this network. */
   terms(): Promise<ChainTerms>;
   lastEpoch(): Promise<number>;
@@ -46,12 +48,15 @@ export function openChain(options: {
   rewards: Address;
   token: Address;
   verifierSet: Address;
-  settlementKey: string;
+  /** Pays for transactions; without it nothing can be signed or sent. */
+  settlementKey?: string;
 }): Chain {
   const { rpc, chainId, rewards } = options;
   // ethers caches answers for 250 ms by default: a nonce read twice in that time would be used twice.
   const provider = new JsonRpcProvider(rpc, chainId, { staticNetwork: true, batchMaxCount: 1, cacheTimeout: -1 });
-  const account = new Wallet(options.settlementKey, provider);
+  const account = options.settlementKey
+    ? new Wallet(options.settlementKey, provider)
+    : new VoidSigner(rewards, provider);
   const epochRewards = new Contract(rewards, epochRewardsAbi, account);
   const verifierSet = new Contract(options.verifierSet, verifierSetAbi, provider);
   const token = new Contract(options.token, rewardTokenAbi, provider);
@@ -68,6 +73,8 @@ export function openChain(options: {
   }
 
   return {
+    chainId,
+    rewards,
     async terms() {
       const actual = Number(BigInt((await provider.send("eth_chainId", [])) as string));
       if (actual !== chainId)

@@ -267,13 +267,37 @@ test("any bytes from strangers leave the broker at work", () =>
 
 test("a port that is taken is reported", () =>
   onBroker(async (house) => {
-    const second = await openEmbeddedBroker(topics, Date.now, {
+    const place = { topics, now: Date.now, host: "127.0.0.1", port: house.port };
+    const second = await openEmbeddedBroker(place, {
       authenticate: async () => null,
       arrived: () => undefined,
       refused: () => {},
     });
-    await assert.rejects(second.listen("127.0.0.1", house.port), { code: "EADDRINUSE" });
+    await assert.rejects(second.start(), { code: "EADDRINUSE" });
+    assert.equal(second.receivingSince(), null);
     await second.close();
+  }));
+
+test("what a node sent is drained only when all of it is committed, and it is told so when that takes too long", () =>
+  onBroker(async (house) => {
+    const [device, client] = await connected(house);
+    house.commits = false;
+    for (const text of ["1", "2"]) await client.publishAsync(topics.node(device.nodeId, "batch"), text, { qos: 1 });
+    assert.equal(await house.broker.drained(20), false);
+    const drained = house.broker.drained(5_000);
+    house.uncommitted[1]?.();
+    assert.equal(await house.broker.drained(20), false);
+    house.uncommitted[0]?.();
+    assert.equal(await drained, true);
+    assert.equal(await house.broker.drained(0), true);
+  }));
+
+test("messages are received since the start, and no more after the close", () =>
+  onBroker(async (house) => {
+    const since = house.broker.receivingSince();
+    assert.ok(since !== null && Math.abs(Date.now() - since) < 5_000);
+    await house.broker.close();
+    assert.equal(house.broker.receivingSince(), null);
   }));
 
 test("closing ends every connection and lets in nobody any more", () =>

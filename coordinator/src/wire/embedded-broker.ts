@@ -2,32 +2,33 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { limits, type NodeId, type Rejection, type Topics } from "@cairn/protocol";
 import { Aedes, type AuthenticateError, type Client } from "aedes";
-import type { Arrival } from "../model.ts";
+import type { Broker, BrokerListener } from "./broker.ts";
 import { createPacketGuard } from "./packet-guard.ts";
+import { createPending } from "./pending.ts";
 
-export type BrokerListener = {
-  /** Who connects: a NodeId that was proved, or why not. */
-  authenticate(connect: { clientId: string; username: string; password: string }): Promise<Rejection | null>;
-  /** A message of a proved node on one of its own topics. The promise holds back this sender while the coordinator is busy. */
-  arrived(arrival: Arrival): Promise<void> | undefined;
-  /** Something was refused at the door. `sender` is null before a connection is proved. */
-  refused(sender: NodeId | null, topic: string, payload: Buffer, rejection: Rejection): void;
+export type EmbeddedBrokerOptions = {
+  readonly topics: Topics;
+  /** Where nodes connect; port 0 for any. */
+  readonly host: string;
+  readonly port: number;
+  now(): number;
 };
 
-export type Broker = {
-  /** Begins to take connections; returns the port. Throws the listening error of node:net, for example EADDRINUSE. */
-  listen(host: string, port: number): Promise<number>;
-  publish(topic: string, payload: Buffer | string, options?: { retain?: boolean; qos?: 0 | 1 }): void;
-  disconnect(nodeId: NodeId): void;
-  close(): Promise<void>;
-};
+/** Who a connection belongs to, and what it may publish to. */
+type Sender = { readonly nodeId: NodeId; readonly own: ReadonlySet<string> };
 
 /** Room beside the payload for topic and packet id. */
 const packetBytes = limits.messageBytes + 1024;
 
-/** The broker, not yet listening: messages can be published (and retained) before anyone is let in. */
-export async function openEmbeddedBroker(topics: Topics, now: () => number, listener: BrokerListener): Promise<Broker> {
-  const senders = new WeakMap<Client, NodeId>();
+/**
+ * The broker, not yet listening: messages can be published (and retained) before anyone is let in. `start` throws the listening error of
+ * node:net, for example EADDRINUSE.
+ */
+export async function openEmbeddedBroker(options: EmbeddedBrokerOptions, listener: BrokerListener): Promise<Broker> {
+  const { topics, now } = options;
+  const senders = new WeakMap<Client, Sender>();
+  const pending = createPending();
+  let receivingSince: number | null = null;
 
   const aedes = await Aedes.createBroker({
     concurrency: 1_000,
@@ -41,7 +42,8 @@ export async function openEmbeddedBroker(topics: Topics, now: () => number, list
       listener.authenticate(connect).then(
         (rejection) => {
           if (rejection === null) {
-            senders.set(client, client.id as NodeId);
+            const nodeId = client.id as NodeId;
+            senders.set(client, { nodeId, own: topics.publishableBy(nodeId) });
             done(null, true);
           } else {
             listener.refused(null, "", Buffer.from(connect.username), rejection);
@@ -59,26 +61,23 @@ export async function openEmbeddedBroker(topics: Topics, now: () => number, list
       const topic = topics.parseFromNode(packet.topic);
       const rejection = judgeTopic(topic, sender, packet.topic, payload);
       if (rejection) {
-        listener.refused(sender, packet.topic, payload, rejection);
+        listener.refused(sender.nodeId, packet.topic, payload, rejection);
         return done(new Error(rejection.code));
       }
       if (!topic) return;
-      const busy = listener.arrived({
-        sender,
-        channel: topic.channel,
-        topic: packet.topic,
-        payload,
-        receivedAt: now(),
-      });
+      const busy = listener.arrived(
+        { sender: sender.nodeId, channel: topic.channel, topic: packet.topic, payload, receivedAt: now() },
+        pending.taken(),
+      );
       if (busy) busy.then(() => done(null), done);
       else done(null);
     },
 
     authorizeSubscribe(client, subscription, done) {
       const sender = senders.get(client);
-      if (sender && topics.mayNodeSubscribe(sender, subscription.topic)) return done(null, subscription);
+      if (sender && topics.mayNodeSubscribe(sender.nodeId, subscription.topic)) return done(null, subscription);
       const rejection: Rejection = { code: "topic-forbidden", detail: "subscription to a topic of others" };
-      listener.refused(sender ?? null, subscription.topic, Buffer.alloc(0), rejection);
+      listener.refused(sender?.nodeId ?? null, subscription.topic, Buffer.alloc(0), rejection);
       done(null, null);
     },
   });
@@ -90,7 +89,7 @@ export async function openEmbeddedBroker(topics: Topics, now: () => number, list
   const server = createServer({ noDelay: true }, (socket) => {
     guard(socket, (bytes) => {
       const client = clients.get(socket);
-      const sender = client ? (senders.get(client) ?? null) : null;
+      const sender = client ? (senders.get(client)?.nodeId ?? null) : null;
       const detail = `an MQTT packet of ${bytes} bytes was announced`;
       listener.refused(sender, "", Buffer.alloc(0), { code: "payload-too-large", detail });
     });
@@ -99,18 +98,23 @@ export async function openEmbeddedBroker(topics: Topics, now: () => number, list
   });
 
   return {
-    async listen(host, port) {
-      await listen(server, host, port);
+    async start() {
+      await listen(server, options.host, options.port);
+      receivingSince = now();
       const address = server.address();
-      return typeof address === "object" && address !== null ? address.port : port;
+      return typeof address === "object" && address !== null ? address.port : options.port;
     },
     publish(topic, payload, { retain = false, qos = 1 } = {}) {
       aedes.publish({ cmd: "publish", topic, payload, qos, retain, dup: false }, () => {});
     },
     disconnect(nodeId) {
-      for (const [socket, client] of clients) if (senders.get(client) === nodeId) socket.destroy();
+      for (const [socket, client] of clients) if (senders.get(client)?.nodeId === nodeId) socket.destroy();
     },
+    receivingSince: () => receivingSince,
+    drained: (patienceMs) => pending.drained(patienceMs),
     async close() {
+      receivingSince = null;
+      pending.close();
       const closed = new Promise<void>((resolve) => (server.listening ? server.close(() => resolve()) : resolve()));
       await new Promise<void>((resolve) => aedes.close(() => resolve()));
       for (const socket of clients.keys()) socket.destroy();
@@ -121,12 +125,13 @@ export async function openEmbeddedBroker(topics: Topics, now: () => number, list
 
 function judgeTopic(
   topic: ReturnType<Topics["parseFromNode"]>,
-  sender: NodeId,
+  { nodeId, own }: Sender,
   name: string,
   payload: Buffer,
 ): Rejection | null {
   if (!topic) return { code: "topic-unknown", detail: name.slice(0, 120) };
-  if (topic.nodeId !== sender) return { code: "topic-forbidden", detail: `the topic of node ${topic.nodeId}` };
+  if (topic.nodeId !== nodeId || !own.has(name))
+    return { code: "topic-forbidden", detail: `the topic of node ${topic.nodeId}` };
   if (payload.length > limits.messageBytes) return { code: "payload-too-large", detail: `${payload.length} bytes` };
   return null;
 }

@@ -46,8 +46,18 @@ export function secp256k1Key(path: string, what: string): Buffer {
   return Buffer.from(text.slice(2), "hex");
 }
 
-/** Refuses a secret that others on this machine may read. */
-function readSecret(path: string, what: string): string {
+/** A JSON file that holds a secret. Throws CoordinatorFault `file-missing`, `key-exposed` or `key-malformed`. */
+export function readSecretJson(path: string, what: string): unknown {
+  const text = readSecret(path, what);
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new CoordinatorFault("key-malformed", `the ${what} ${path}: not JSON`, { cause });
+  }
+}
+
+/** Refuses a secret that others on this machine may read. Throws CoordinatorFault `file-missing`, `key-exposed`. */
+export function readSecret(path: string, what: string): string {
   const bytes = readInput(path, what);
   if ((statSync(path).mode & 0o077) !== 0)
     throw new CoordinatorFault("key-exposed", `the ${what} ${path} may be read by others: chmod 600 ${path}`);

@@ -13,6 +13,7 @@ import {
   ProblemView,
   ReadingsView,
   RejectionsView,
+  ReplicasView,
 } from "@cairn/protocol";
 import type { TSchema } from "typebox";
 import { type HttpOnPort, onHttp, unknownNode } from "../../testing/http-on-port.ts";
@@ -35,6 +36,7 @@ describe("what the interface answers", () => {
     ],
     epochs: [EpochsView, () => "/api/v1/epochs?limit=5", ({ epochs }: EpochsView) => epochs[0]?.claims.length === 2],
     rejections: [RejectionsView, () => "/api/v1/rejections", ({ total }: RejectionsView) => total > 0],
+    replicas: [ReplicasView, () => "/api/v1/replicas", ({ duties }: ReplicasView) => duties[0]?.holder === "north"],
     health: [
       HealthView,
       () => "/api/v1/health",
@@ -137,11 +139,11 @@ describe("live events", () => {
     onHttp(async (house) => {
       const [one, two] = house.nodes;
       assert.ok(one && two);
-      assert.equal(house.live.watches(one.nodeId), false);
+      assert.deepEqual(house.live.watched(), []);
       const stream = await house.listen(`/api/v1/events?node=${one.nodeId}`);
       const other = await house.listen();
       for (const page of [stream, other]) assert.equal((await page.next()).event, "fleet");
-      assert.deepEqual([house.live.watches(one.nodeId), house.live.watches(two.nodeId)], [true, false]);
+      assert.deepEqual(house.live.watched(), [one.nodeId]);
       house.live.send("readings", { nodeId: two.nodeId, series: [] }, two.nodeId);
       house.live.send("readings", { nodeId: one.nodeId, series: [] }, one.nodeId);
       house.live.send("rejections", { total: 0, byCode: {}, latest: [] });

@@ -11,6 +11,7 @@ import {
   ProblemView,
   ReadingsView,
   RejectionsView,
+  ReplicasView,
 } from "@cairn/protocol";
 import fastifyStatic from "@fastify/static";
 import Fastify, { type FastifyInstance, type FastifyReply } from "fastify";
@@ -25,6 +26,7 @@ export type Views = {
   readings(nodeId: NodeId, series: string, from: number, to: number, limit: number): Promise<ReadingsView | undefined>;
   epochs(limit: number): Promise<EpochsView>;
   rejections(): Promise<RejectionsView>;
+  replicas(): Promise<ReplicasView>;
   health(): Promise<HealthView>;
 };
 
@@ -96,6 +98,7 @@ function addRoutes(server: FastifyInstance, views: Views, live: LiveHub): void {
   server.get("/api/v1/network", { schema: answers(NetworkView) }, () => views.network());
   server.get("/api/v1/fleet", { schema: answers(FleetView) }, () => views.fleet());
   server.get("/api/v1/rejections", { schema: answers(RejectionsView) }, () => views.rejections());
+  server.get("/api/v1/replicas", { schema: answers(ReplicasView) }, () => views.replicas());
   server.get("/api/v1/health", { schema: answers(HealthView) }, () => views.health());
   server.get<{ Querystring: Type.Static<typeof EpochsQuery> }>(
     "/api/v1/epochs",
@@ -122,7 +125,7 @@ function addRoutes(server: FastifyInstance, views: Views, live: LiveHub): void {
       const fleet = await views.fleet();
       reply.hijack();
       for (const [name, value] of Object.entries(securityHeaders)) reply.raw.setHeader(name, value);
-      if (live.add(reply.raw, query.node ?? null, { fleet })) return;
+      if (live.add(reply.raw, (query.node as NodeId | undefined) ?? null, { fleet })) return;
       reply.raw.writeHead(503, { "content-type": "application/problem+json", "retry-after": "10" });
       reply.raw.end(JSON.stringify(problemBody(503, "Too many pages are connected", "try again in ten seconds")));
     },

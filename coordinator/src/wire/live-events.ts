@@ -1,14 +1,14 @@
 /** Server-sent events to open pages. A page that does not read fast enough is let go; it comes back and is sent the whole state. */
 import type { ServerResponse } from "node:http";
-import type { LiveEvents } from "@cairn/protocol";
+import type { LiveEvents, NodeId } from "@cairn/protocol";
 
 export type LiveHub = {
   /** Pages connected now. */
   readonly size: number;
-  /** Whether any page looks at this node's readings. */
-  watches(nodeId: string): boolean;
+  /** Nodes whose readings a page looks at. */
+  watched(): readonly NodeId[];
   /** False when no more pages are taken. A page that has left meanwhile takes no room. */
-  add(response: ServerResponse, nodeId: string | null, first: { fleet: LiveEvents["fleet"] }): boolean;
+  add(response: ServerResponse, nodeId: NodeId | null, first: { fleet: LiveEvents["fleet"] }): boolean;
   send<E extends keyof LiveEvents>(event: E, data: LiveEvents[E], onlyNode?: string): void;
   close(): void;
 };
@@ -18,7 +18,7 @@ const backlogBytes = 1_048_576;
 const heartbeatMs = 15_000;
 
 export function createLiveHub(mostPages: number): LiveHub {
-  const pages = new Map<ServerResponse, string | null>();
+  const pages = new Map<ServerResponse, NodeId | null>();
 
   function write(response: ServerResponse, text: string): void {
     if (response.writableLength > backlogBytes) drop(response);
@@ -38,10 +38,7 @@ export function createLiveHub(mostPages: number): LiveHub {
     get size() {
       return pages.size;
     },
-    watches(nodeId) {
-      for (const watched of pages.values()) if (watched === nodeId) return true;
-      return false;
-    },
+    watched: () => [...new Set([...pages.values()].filter((nodeId) => nodeId !== null))],
     add(response, nodeId, first) {
       if (response.destroyed) return true;
       if (pages.size >= mostPages) return false;

@@ -34,6 +34,8 @@ import type { Views } from "./http-api.ts";
 
 /** Closed slots that a node's page shows. */
 const verdictsShown = 60;
+/** A replica that was not seen for this long has stopped, or cannot reach the ledger. */
+const replicasShownMs = 60_000;
 
 export type ViewSource = {
   readonly ledger: Ledger;
@@ -87,6 +89,10 @@ export function createViews({ ledger, founding, software, now, perMinute, queue 
     },
     epochs: async (limit) => ({ epochs: (await ledger.epochs(limit)).map((record) => epochRow(record, time)) }),
     rejections: async () => rejectionsView(await ledger.rejectionCounts(), await ledger.rejections(100)),
+    replicas: async () => ({
+      replicas: (await ledger.replicas(replicasShownMs)).map((replica) => ({ ...replica, roles: [...replica.roles] })),
+      duties: (await ledger.duties()).map((duty) => ({ ...duty })),
+    }),
     async health() {
       const { readings, batches } = await ledger.counts();
       return {

@@ -16,6 +16,7 @@ import type { Surroundings } from "./model.ts";
 import { startNode } from "./pipeline.ts";
 import { helpText, type Invocation, readInvocation, type SettingsOf } from "./settings.ts";
 import { statusText, summarise } from "./store/summary.ts";
+import { readBrokerCredentials } from "./wire/broker-credentials.ts";
 import { createDeviceKey, readDeviceKey } from "./wire/device-key.ts";
 import { awaitNetwork } from "./wire/network-file.ts";
 
@@ -67,11 +68,17 @@ async function run(settings: SettingsOf<"run">): Promise<void> {
   }
 
   const key = readDeviceKey(settings.data);
+  const credentialsFile = settings["broker-credentials"];
+  // A file that cannot be used is said before anything starts.
+  if (credentialsFile !== undefined) readBrokerCredentials(credentialsFile, key.nodeId);
   const node = await startNode({
     folder: resolve(settings.data),
     key,
     bootId: randomBytes(16).toString("hex") as BootId,
-    broker: settings.broker,
+    brokers: settings.broker,
+    ...(credentialsFile === undefined
+      ? {}
+      : { brokerCredentials: () => readBrokerCredentials(credentialsFile, key.nodeId) }),
     ...(settings.ca === undefined ? {} : { ca: readAuthority(settings.ca) }),
     ...(settings.serial === undefined ? {} : { serial: settings.serial }),
     baudRate: settings.baud,

@@ -30,6 +30,7 @@ import { createGnss } from "./validate/nmea.ts";
 import { createNmeaFrames } from "./validate/nmea-frames.ts";
 import { fitReadings, type ReadingDiscard, readingDiscards } from "./validate/readings.ts";
 import { parseRecording } from "./validate/recording.ts";
+import type { BrokerCredentials } from "./wire/broker-credentials.ts";
 import type { DeviceKey } from "./wire/device-key.ts";
 import { type HostSample, readHost } from "./wire/host.ts";
 import { openLink } from "./wire/mqtt.ts";
@@ -39,7 +40,10 @@ export type NodeOptions = {
   readonly folder: string;
   readonly key: DeviceKey;
   readonly bootId: BootId;
-  readonly broker: string;
+  /** Addresses of the network's broker; the next is tried when one does not answer. */
+  readonly brokers: readonly string[];
+  /** What to sign in with at a broker that is not Cairn's own, read at every attempt; the signed token where it is left out. */
+  readonly brokerCredentials?: () => BrokerCredentials;
   readonly ca?: Buffer;
   /** A serial port's path, or replay:FILE. */
   readonly serial?: string;
@@ -234,10 +238,15 @@ function joinNetwork(
 
   const link = openLink(
     {
-      url: options.broker,
+      urls: options.brokers,
       clientId: key.nodeId,
       ...(options.ca ? { ca: options.ca } : {}),
-      password: () => encodeCredential(network.network, key.nodeId, surroundings.now(), key.sign),
+      signIn:
+        options.brokerCredentials ??
+        (() => ({
+          username: key.nodeId,
+          password: encodeCredential(network.network, key.nodeId, surroundings.now(), key.sign),
+        })),
       will: { topic: topics.node(key.nodeId, "death"), payload: JSON.stringify({ boot: boot.id }) },
       filters: [topics.receipt(key.nodeId), topics.desired(key.nodeId), topics.anyBeacon, topics.coordinatorState],
       greeting: {
@@ -255,7 +264,14 @@ function joinNetwork(
       surroundings,
       log,
     },
-    { up: uplink.connected, down: uplink.disconnected, message },
+    {
+      up: uplink.connected,
+      down() {
+        uplink.disconnected();
+        evidence.disconnected();
+      },
+      message,
+    },
   );
 
   function message(topic: string, payload: Buffer, retained: boolean): void {

@@ -32,7 +32,8 @@ test("a run needs data, network and broker, everything else has its documented d
     {
       data: "d",
       network: "n.json",
-      broker: "mqtt://127.0.0.1:1883",
+      broker: ["mqtt://127.0.0.1:1883"],
+      "broker-credentials": undefined,
       ca: undefined,
       serial: undefined,
       baud: 9_600,
@@ -57,6 +58,9 @@ test("a bad value is refused with its setting, its value, its range and unit", (
     [["--host-seconds", "Infinity"], /--host-seconds Infinity: must be/],
     [["--broker", "http://x"], /--broker http:\/\/x: must be mqtt:\/\/HOST:PORT/],
     [["--broker", "mqtt://me:secret@x"], /must hold no user or password/],
+    [["--broker", "mqtt://a,http://b"], /--broker mqtt:\/\/a,http:\/\/b: must be mqtt:\/\/HOST:PORT/],
+    [["--broker", "mqtt://a,"], /must be mqtt:\/\/HOST:PORT/],
+    [["--broker-credentials", ""], /--broker-credentials : must be not empty/],
     [["--profile", "a b"], /--profile a b: must be 1 to 64/],
     [["--profile", "a\nb"], /--profile a\nb: must be 1 to 64/],
     [["--profile", "\u001b[31m"], /--profile .*: must be 1 to 64/],
@@ -68,6 +72,12 @@ test("a bad value is refused with its setting, its value, its range and unit", (
     assert.equal(fault.code, "setting-refused");
     assert.notEqual(fault.remedy, "");
   }
+});
+
+test("several brokers are taken apart at their commas", () => {
+  const invocation = readInvocation(run("--broker", "mqtt://a:1, mqtts://b:2"));
+  assert.ok(invocation.command === "run");
+  assert.deepEqual(invocation.settings.broker, ["mqtt://a:1", "mqtts://b:2"]);
 });
 
 test("a missing setting, an unknown flag and an unknown command are refused by name", () => {

@@ -72,18 +72,21 @@ const data = text("folder of the device key and the edge store", "DIR", { requir
 const logLevels = ["debug", "info", "warn", "error"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
-const brokerUrl: Setting<string> = {
-  text: "the network's MQTT broker",
-  value: "URL",
+const brokerUrls: Setting<readonly string[]> = {
+  text: "the network's MQTT broker; of several, separated by commas, the next is tried after a failed attempt",
+  value: "URL,...",
   range: "mqtt://HOST:PORT or mqtts://HOST:PORT",
   required: true,
   read: (given) => {
-    const url = URL.canParse(given) ? new URL(given) : undefined;
-    if (!url || !["mqtt:", "mqtts:"].includes(url.protocol) || url.hostname === "")
-      return { refused: "must be mqtt://HOST:PORT or mqtts://HOST:PORT" };
-    if (url.username !== "" || url.password !== "")
-      return { refused: "must hold no user or password: the node signs in with its device key" };
-    return { ok: given };
+    const urls = given.split(",").map((url) => url.trim());
+    for (const each of urls) {
+      const url = URL.canParse(each) ? new URL(each) : undefined;
+      if (!url || !["mqtt:", "mqtts:"].includes(url.protocol) || url.hostname === "")
+        return { refused: "must be mqtt://HOST:PORT or mqtts://HOST:PORT" };
+      if (url.username !== "" || url.password !== "")
+        return { refused: "must hold no user or password: see --broker-credentials" };
+    }
+    return { ok: urls };
   },
 };
 
@@ -108,7 +111,11 @@ export const commands = {
     settings: {
       data,
       network: text("the network's descriptor; waited for while it does not exist", "FILE", { required: true }),
-      broker: brokerUrl,
+      broker: brokerUrls,
+      "broker-credentials": text(
+        "what to sign in with at a broker that is not Cairn's own: JSON with password and perhaps username, mode 0600; the device key otherwise",
+        "FILE",
+      ),
       ca: text("certificate authority to trust with mqtts://, PEM; the system's otherwise", "FILE"),
       serial: text("GNSS receiver: a serial port, or replay:FILE for a recording", "PATH"),
       baud: number("bit rate of the serial port", { unit: "bit/s", min: 300, max: 4_000_000, fallback: 9_600 }),

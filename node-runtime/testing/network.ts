@@ -66,6 +66,8 @@ export async function startTestNetwork({ publicKey, nodeId, slotMs = 60_000, ref
     batches: [] as IncomingBatch[],
     passwords: [] as string[],
     faults: [] as string[],
+    /** Qualities of the subscriptions that were granted. */
+    granted: [] as number[],
   };
   /** False: batches are taken in silence, as by a coordinator that died. */
   const mood = { answers: true, admits: true };
@@ -89,6 +91,7 @@ export async function startTestNetwork({ publicKey, nodeId, slotMs = 60_000, ref
     aedes.authorizeSubscribe = (_client, subscription, done) => {
       const allowed = topics.mayNodeSubscribe(nodeId, subscription.topic);
       if (!allowed) heard.faults.push(`subscription ${subscription.topic}`);
+      else heard.granted.push(subscription.qos);
       done(null, allowed ? subscription : null);
     };
     aedes.on("publish", (packet, client) => {

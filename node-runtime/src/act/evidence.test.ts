@@ -42,7 +42,7 @@ test("a beacon is answered once, after its delay, however often it comes", () =>
   assert.deepEqual(slots(), [5]);
 });
 
-test("an acknowledged slot is not answered again after a reconnect, an unacknowledged one is", async () => {
+test("an unacknowledged slot is answered again when its beacon comes again, an acknowledged one is not", async () => {
   const { surroundings, sent, sender, slots } = scene();
   sender.beacon(beacon(5), false);
   sender.beacon(beacon(6), false);
@@ -55,6 +55,31 @@ test("an acknowledged slot is not answered again after a reconnect, an unacknowl
   sender.beacon(beacon(6), true);
   surroundings.advance(0);
   assert.deepEqual(slots(), [5, 6, 6]);
+});
+
+test("an acknowledged slot that still runs is answered again once after the connection was lost, one that is over is not", async () => {
+  const { surroundings, sent, sender, slots } = scene();
+  const running = { ...beacon(5), closesAt: surroundings.now() + 60_000 };
+  const over = { ...beacon(6), closesAt: surroundings.now() + 50 };
+  sender.beacon(running, false);
+  sender.beacon(over, false);
+  surroundings.advance(100);
+  for (const { settle } of sent) settle.resolve();
+  await settled();
+  sender.disconnected();
+  for (const each of [running, running, over]) sender.beacon(each, true);
+  surroundings.advance(0);
+  assert.deepEqual(slots(), [5, 6, 5]);
+});
+
+test("an answer that is still to come is not sent twice because the connection was lost meanwhile", () => {
+  const { surroundings, sender, slots } = scene();
+  const running = { ...beacon(5), closesAt: surroundings.now() + 60_000 };
+  sender.beacon(running, false);
+  sender.disconnected();
+  sender.beacon(running, true);
+  surroundings.advance(1_000);
+  assert.deepEqual(slots(), [5]);
 });
 
 test("every verifier of a slot gets its own answer", () => {

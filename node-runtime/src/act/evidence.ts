@@ -1,4 +1,7 @@
-/** Answers beacons with evidence, once each; again only when the connection was lost before the broker acknowledged the answer. */
+/**
+ * Answers beacons with evidence, once each; again after the connection was lost while their slot runs: that a broker acknowledged an answer
+ * does not mean that it still has it, and an answer that comes twice is blameless.
+ */
 import type { Address, Beacon } from "@cairn/protocol";
 import type { Log, Surroundings } from "../model.ts";
 
@@ -21,6 +24,8 @@ const remembered = 512;
 export function createEvidenceSender({ surroundings, log, when, send }: EvidenceOptions) {
   /** Beacons answered or about to be, by verifier and nonce: a verifier that restarts within a slot asks anew with another nonce. */
   const answered = new Set<string>();
+  /** Of those, what the broker acknowledged, with the end of its slot. */
+  const closings = new Map<string, number>();
   const timers = new Set<() => void>();
   let acknowledged = 0;
 
@@ -28,6 +33,7 @@ export function createEvidenceSender({ surroundings, log, when, send }: Evidence
     try {
       await send(beacon);
       acknowledged++;
+      if (answered.has(key)) closings.set(key, beacon.closesAt);
       log.debug({ slot: beacon.slot }, "evidence acknowledged");
     } catch (cause) {
       answered.delete(key);
@@ -52,12 +58,20 @@ export function createEvidenceSender({ surroundings, log, when, send }: Evidence
       for (const oldest of answered) {
         if (answered.size <= remembered) break;
         answered.delete(oldest);
+        closings.delete(oldest);
       }
       const cancel = surroundings.later(decision.delayMs, () => {
         timers.delete(cancel);
         void answer(key, beacon);
       });
       timers.add(cancel);
+    },
+
+    /** The connection is lost: beacons of slots that still run are answered again when they come again. */
+    disconnected(): void {
+      const nowMs = surroundings.now();
+      for (const [key, closesAt] of closings) if (closesAt > nowMs) answered.delete(key);
+      closings.clear();
     },
 
     /** Evidence that the broker acknowledged since the start. */

@@ -37,13 +37,16 @@ afterEach(async () => {
   await network.stopBroker();
 });
 
-function open(): Link {
+function open(more: Partial<Parameters<typeof openLink>[0]> = {}): Link {
   link = openLink(
     {
-      url: network.url,
+      urls: [network.url],
       clientId: nodeId,
       // Seconds count in a token: one more for every attempt makes each its own.
-      password: () => encodeCredential("test", nodeId, Date.now() + 1_000 * signed++, sign),
+      signIn: () => ({
+        username: nodeId,
+        password: encodeCredential("test", nodeId, Date.now() + 1_000 * signed++, sign),
+      }),
       will: { topic: topics.node(nodeId, "death"), payload: "gone" },
       filters: [topics.receipt(nodeId), topics.anyBeacon],
       greeting: { topic: topics.node(nodeId, "birth"), payload: "here" },
@@ -53,6 +56,7 @@ function open(): Link {
       },
       surroundings,
       log: silent,
+      ...more,
     },
     {
       up: () => events.push("up"),
@@ -119,9 +123,9 @@ test("a denied subscription counts as no connection", async () => {
   const denied = topics.receipt("0".repeat(40) as NodeId);
   link = openLink(
     {
-      url: network.url,
+      urls: [network.url],
       clientId: nodeId,
-      password: () => encodeCredential("test", nodeId, Date.now(), sign),
+      signIn: () => ({ username: nodeId, password: encodeCredential("test", nodeId, Date.now(), sign) }),
       will: { topic: topics.node(nodeId, "death"), payload: "gone" },
       filters: [denied],
       greeting: { topic: topics.node(nodeId, "birth"), payload: "here" },
@@ -136,4 +140,36 @@ test("a denied subscription counts as no connection", async () => {
   );
   await until("two attempts", () => attempts.length >= 2);
   assert.deepEqual(events, []);
+});
+
+test("of several brokers the next is tried after a failed attempt, and the one that took the node is tried first again", async () => {
+  const tried: string[] = [];
+  const log = { ...silent, warn: (fields: { broker?: string }) => void tried.push(fields.broker ?? "") };
+  const nowhere = "mqtt://127.0.0.1:1";
+  open({ urls: [nowhere, network.url], log });
+  await until("the connect", () => events.includes("up"));
+  assert.deepEqual(tried, [nowhere]);
+  network.cut();
+  await until("the second connect", () => events.filter((event) => event === "up").length === 2);
+  assert.deepEqual(tried, [nowhere, network.url]);
+});
+
+test("credentials that cannot be read make the attempt fail, and are read again at the next", async () => {
+  let reads = 0;
+  open({
+    signIn() {
+      reads++;
+      if (reads < 3) throw new Error("the file is just being replaced");
+      return { username: nodeId, password: encodeCredential("test", nodeId, Date.now(), sign) };
+    },
+  });
+  await until("the connect", () => events.includes("up"));
+  assert.deepEqual([reads, attempts], [3, [0, 1]]);
+});
+
+test("what the coordinator says comes at quality 0, so that a broker need not keep a queue per subscription", async () => {
+  open();
+  await until("the connect", () => events.includes("up"));
+  assert.ok(network.heard.granted.length > 0);
+  assert.deepEqual(new Set(network.heard.granted), new Set([0]));
 });

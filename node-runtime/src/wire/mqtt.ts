@@ -1,20 +1,23 @@
 /**
- * The connection to the broker: MQTT 3.1.1, clean session. Every attempt is a new client of mqtt.js with a freshly signed password, so
+ * The connection to the broker: MQTT 3.1.1, clean session. Every attempt is a new client of mqtt.js with a fresh credentials, so
  * nothing is kept across connections but what the edge store keeps.
  */
 import { connect, type MqttClient } from "mqtt";
 import type { Log, Publish, Surroundings } from "../model.ts";
 
 export type LinkOptions = {
-  /** mqtt://HOST:PORT or mqtts://HOST:PORT. */
-  readonly url: string;
+  /** mqtt://HOST:PORT or mqtts://HOST:PORT of one broker or of a cluster's servers; after a failed attempt the next is tried. */
+  readonly urls: readonly string[];
   readonly clientId: string;
   /** PEM of the authority to trust with mqtts; the system's when left out. */
   readonly ca?: Buffer;
-  /** Called for every attempt. */
-  password(): string;
+  /** Called for every attempt; what it throws makes the attempt fail. */
+  signIn(): { readonly username: string; readonly password: string };
   readonly will: { readonly topic: string; readonly payload: string };
-  /** Topic filters, all subscribed at QoS 1 before `greeting` is published. */
+  /**
+   * Topic filters, all subscribed at QoS 0 before `greeting` is published: what the coordinator says is either retained or said again until
+   * it is answered, and a cluster keeps a queue for every subscription of a higher quality.
+   */
   readonly filters: readonly string[];
   /** Retained; published on every connect. */
   readonly greeting: { readonly topic: string; readonly payload: string };
@@ -51,20 +54,29 @@ export function openLink(options: LinkOptions, listener: LinkListener): Link {
   /** How to fail what the broker has not acknowledged when the connection ends. */
   let pending = new Set<(cause: Error) => void>();
   let attempts = 0;
+  /** Which of the brokers is tried. */
+  let turn = 0;
   let closed = false;
 
   function attempt(): void {
     if (closed) return;
+    const url = options.urls[turn % options.urls.length] ?? "";
+    let account: { readonly username: string; readonly password: string };
+    try {
+      account = options.signIn();
+    } catch (cause) {
+      again(url, String(cause));
+      return;
+    }
     let upAtMs: number | undefined;
     let lost = false;
     pending = new Set();
     const unacknowledged = pending;
     let reason = "the connection was closed";
-    const current = connect(options.url, {
+    const current = connect(url, {
       protocolVersion: 4,
       clientId: options.clientId,
-      username: options.clientId,
-      password: options.password(),
+      ...account,
       clean: true,
       keepalive: keepaliveSeconds,
       connectTimeout: connectTimeoutMs,
@@ -86,7 +98,7 @@ export function openLink(options: LinkOptions, listener: LinkListener): Link {
         .then(() => {
           if (lost) return;
           upAtMs = surroundings.steadyNow();
-          log.info({ broker: options.url }, "connected");
+          log.info({ broker: url }, "connected");
           listener.up();
         })
         .catch((cause) => {
@@ -108,15 +120,19 @@ export function openLink(options: LinkOptions, listener: LinkListener): Link {
         if (surroundings.steadyNow() - upAtMs >= stableMs) attempts = 0;
         listener.down();
       }
-      if (closed) return;
-      const delayMs = options.backoff(attempts++);
-      log.warn({ broker: options.url, reason, retryInMs: delayMs }, "not connected to the broker");
-      cancelRetry = surroundings.later(delayMs, attempt);
+      if (upAtMs === undefined) turn++;
+      if (!closed) again(url, reason);
     });
   }
 
+  function again(url: string, reason: string): void {
+    const delayMs = options.backoff(attempts++);
+    log.warn({ broker: url, reason, retryInMs: delayMs }, "not connected to the broker");
+    cancelRetry = surroundings.later(delayMs, attempt);
+  }
+
   async function greet(current: MqttClient): Promise<void> {
-    const granted = await current.subscribeAsync([...options.filters], { qos: 1 });
+    const granted = await current.subscribeAsync([...options.filters], { qos: 0 });
     const denied = granted.filter(({ qos }) => qos === 128).map(({ topic }) => topic);
     if (denied.length > 0) throw new Error(`the broker denied the subscription to ${denied.join(", ")}`);
     await send(current, options.greeting.topic, options.greeting.payload, true);

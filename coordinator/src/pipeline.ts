@@ -1,18 +1,26 @@
 /**
  * The coordinator on one page: what comes in, how it is judged, where it is written, what is decided and who carries it out.
  *
- *   broker -> ingest queue -> admission (validate, order) -> ledger -> storage receipts
- *   clock  -> slot steps -> beacons, slot receipts -> epoch close -> settlement -> chain
- *   ledger -> views -> HTTP interface and live pages
+ *   ingest    broker -> ingest queue -> admission (validate, order) -> ledger -> storage receipts
+ *   verifier  clock -> slot steps -> beacons, slot receipts -> epoch close
+ *   settler   epoch on its way -> settlement steps -> chain
+ *   placer    ledger -> states of nodes
+ *   api       ledger -> views -> HTTP interface and live pages
+ *
+ * A replica does what its roles say. What one replica alone may do at a time is a duty, held by a lease in the ledger.
  */
-import type { KeyObject } from "node:crypto";
+import { type KeyObject, randomBytes } from "node:crypto";
 import { availableParallelism } from "node:os";
-import { type Address, type NodeId, type Rejection, readingsOf, signerOf, topicsOf } from "@cairn/protocol";
+import { type Address, type NodeId, type Rejection, signerOf, topicsOf } from "@cairn/protocol";
 import type { Logger } from "pino";
+import { startDuties } from "./act/duties.ts";
 import { startFleet } from "./act/fleet.ts";
 import { createIngestQueue } from "./act/ingest-queue.ts";
 import { startJudges } from "./act/judges.ts";
+import { openKnowledge } from "./act/knowledge.ts";
+import { startNetworkClock } from "./act/network-clock.ts";
 import { createPenalties } from "./act/penalties.ts";
+import { startReplicas } from "./act/replicas.ts";
 import { startSettlement } from "./act/settlement.ts";
 import { sendStorageReceipts, storageReceipts } from "./act/storage-receipts.ts";
 import { startVerifier } from "./act/verifier.ts";
@@ -22,33 +30,43 @@ import { orderRules } from "./decide/order.ts";
 import { settlementStep } from "./decide/settlement.ts";
 import { slotSteps } from "./decide/slots.ts";
 import { CoordinatorFault } from "./fault.ts";
-import type { Enrolment, Founding, Input, Ledger, Retention, Verdict } from "./model.ts";
+import type { Enrolment, Fence, Founding, Input, Ledger, Retention, Role, Verdict } from "./model.ts";
 import { judgeConnect, refusedInput, unstorableInput } from "./validate/admission.ts";
+import type { Broker, BrokerListener } from "./wire/broker.ts";
 import type { Chain } from "./wire/chain-rpc.ts";
-import { openEmbeddedBroker } from "./wire/embedded-broker.ts";
 import { startHttpApi } from "./wire/http-api.ts";
 import { createLiveHub } from "./wire/live-events.ts";
 import { createViews, epochRow } from "./wire/views.ts";
 
 export type Edges = {
   readonly founding: Founding;
+  readonly roles: readonly Role[];
+  /** This replica's name, another one on each. */
+  readonly replica: string;
   readonly ledger: Ledger;
-  readonly chain: Chain;
   readonly coordinatorKey: KeyObject;
-  readonly verifier: { readonly address: Address; readonly key: Uint8Array };
+  /** Of the roles verifier and settler. */
+  readonly verifier: { readonly address: Address; readonly key: Uint8Array } | undefined;
+  /** Of the role settler. */
+  readonly chain: Chain | undefined;
   readonly software: string;
-  readonly listen: { host: string; mqttPort: number; httpPort: number; webDir: string | undefined };
+  /** `takesIn`: whether messages of nodes are wanted here. */
+  openBroker(listener: BrokerListener, now: () => number, takesIn: boolean): Promise<Broker>;
+  /** Whether other replicas may take in what this one waits for. */
+  readonly isShared: boolean;
+  readonly dutyMs: number;
+  readonly listen: { host: string; httpPort: number; webDir: string | undefined };
   readonly retention: Retention;
   readonly log: Logger;
   /** A part without which nothing goes on has died: end the process, its supervisor starts it again. */
   broken(error: unknown): void;
-  now(): number;
   random(): number;
 };
 
 export type Pipeline = {
-  readonly mqttPort: number;
-  readonly httpUrl: string;
+  /** Of the embedded broker. */
+  readonly mqttPort: number | undefined;
+  readonly httpUrl: string | undefined;
   enrol(nodes: readonly Enrolment[]): Promise<void>;
   stop(): Promise<void>;
 };
@@ -58,10 +76,13 @@ const judgeThread = new URL("./admission-thread.ts", import.meta.url);
 const mostJudges = Math.min(4, Math.max(1, availableParallelism() - 1));
 const mostPages = 200;
 const pruneEveryMs = 60_000;
-const rejectionsEveryMs = 1_000;
+/** How long a batch that overtook its predecessor waits for it, before it counts as a gap. */
+const patienceMs = 2_000;
+/** Nodes were back 12 to 17 s after a server of a NATS cluster was killed; their back-off adds some. */
+const nodesReturnMs = 20_000;
 
 export async function startPipeline(edges: Edges): Promise<Pipeline> {
-  const { founding, ledger, chain, log, now } = edges;
+  const { founding, ledger, chain, log, verifier } = edges;
   const { network, time, parameters } = founding;
   const domain = { chainId: founding.chainId, verifyingContract: founding.rewards };
   const topics = topicsOf(network);
@@ -69,33 +90,16 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
   const penalties = createPenalties();
   const live = createLiveHub(mostPages);
   const fault = (part: string) => (err: unknown) => log.error({ err, part }, "failed, will be tried again");
-
-  const keys = new Map<NodeId, KeyObject>();
-  const keyOf = (nodeId: NodeId) => keys.get(nodeId);
-  for (const { nodeId, publicKey } of await ledger.nodes()) keys.set(nodeId, publicKey);
-
-  const views = createViews({
-    ledger,
-    now,
-    founding,
-    software: edges.software,
-    perMinute: (nodeId) => fleet.readingsPerMinute(nodeId),
-    queue: () => queue,
-  });
-  const fleet = startFleet({
-    ledger,
-    time,
-    now,
-    judge: nodeStatus,
-    view: views.fleet,
-    live,
-    fault: fault("fleet"),
-  });
+  const does = (role: Role) => edges.roles.includes(role);
+  const clock = await startNetworkClock(ledger, () => performance.now());
+  const { now } = clock;
 
   const judges = startJudges(judgeThread, mostJudges, { time }, edges.broken);
-  judges.setKeys([...keys].map(pemOf));
+  const knowledge = await openKnowledge({ ledger, time, now, judges });
   const queue = createIngestQueue({
-    judge: (arrival) => judges.judge(arrival),
+    patienceMs: edges.isShared ? patienceMs : 0,
+    now,
+    judge: knowledge.judge,
     admit: (inputs) => ledger.admit(inputs, orderRules),
     isInputs: (error) => error instanceof CoordinatorFault && error.code === "input-unstorable",
     unstorable: unstorableInput,
@@ -105,120 +109,179 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
 
   function admitted(inputs: readonly Input[], verdicts: readonly Verdict[]): void {
     const receipts = storageReceipts(inputs, verdicts);
-    sendStorageReceipts(receipts, signer, (nodeId, payload) => broker.publish(topics.receipt(nodeId), payload));
+    sendStorageReceipts(receipts, signer, (nodeId, payload) => broker?.publish(topics.receipt(nodeId), payload));
     for (const [index, input] of inputs.entries()) {
       const rejection = verdicts[index]?.rejection;
-      if (input.nodeId) fleet.heard(input.nodeId, input.kind === "batch" && !rejection ? input.readings : 0);
       if (rejection) punish(input, rejection);
-      else if (input.kind === "batch" && live.watches(input.nodeId))
-        live.send("readings", { nodeId: input.nodeId, series: [...readingsOf(input.payload)] }, input.nodeId);
     }
   }
 
-  let rejectionsShown = true;
   function punish({ nodeId, topic }: Input, rejection: Rejection): void {
     log.info({ nodeId, topic, ...rejection }, "refused");
-    rejectionsShown = false;
     if (!nodeId || !penalties.note(nodeId, rejection.code, now())) return;
-    broker.disconnect(nodeId);
+    broker?.disconnect(nodeId);
     refuse(nodeId, topic, Buffer.alloc(0), { code: "rate-exceeded", detail: `the last refusal was ${rejection.code}` });
   }
 
-  function refuse(sender: NodeId | null, topic: string, payload: Buffer, rejection: Rejection): void {
-    queue.pushJudged(refusedInput({ sender, topic, payload, receivedAt: now() }, rejection));
-  }
+  const refuse: BrokerListener["refused"] = (sender, topic, payload, rejection, committed) => {
+    queue.pushJudged(refusedInput({ sender, topic, payload, receivedAt: now() }, rejection), committed);
+  };
 
-  const broker = await openEmbeddedBroker(topics, now, {
-    authenticate: async (connect) =>
-      penalties.isShut(connect.clientId, now())
-        ? { code: "rate-exceeded", detail: `${connect.clientId} is shut out for ten seconds` }
-        : judgeConnect(connect, network, now(), keyOf),
-    arrived: (arrival) => queue.push(arrival),
+  const listener: BrokerListener = {
+    async authenticate(connect) {
+      if (penalties.isShut(connect.clientId, now()))
+        return { code: "rate-exceeded", detail: `${connect.clientId} is shut out for ten seconds` };
+      await knowledge.find(connect.clientId as NodeId);
+      return judgeConnect(connect, network, now(), knowledge.keyOf);
+    },
+    arrived(arrival, committed) {
+      if (!penalties.isShut(arrival.sender, now())) return queue.push(arrival, committed);
+      // A broker that keeps the line open is told that this is done with: what a sender repeats while it is shut out is not looked at.
+      penalties.ignored += 1;
+      committed?.();
+      return undefined;
+    },
     refused: refuse,
-  });
+  };
+  let undisturbedSince: number | null = null;
+  const broker = does("ingest") || does("verifier") ? await edges.openBroker(listener, now, does("ingest")) : undefined;
 
-  const settler = startSettlement({
+  // A name that two replicas were given by mistake must not make them one holder of a duty; one that runs alone takes up where it ended.
+  const instance = edges.isShared ? `${edges.replica}/${randomBytes(4).toString("hex")}` : edges.replica;
+  const replicas = startReplicas({
     ledger,
-    chain,
-    domain,
-    verifierKey: edges.verifier.key,
-    now,
-    random: edges.random,
-    step: settlementStep,
-    epochChanged: showEpoch,
-    fault: fault("settlement"),
+    replica: { name: instance, roles: edges.roles, software: edges.software },
+    committedBefore: () => (does("ingest") ? (queue.oldestAt ?? now()) : null),
+    beat: clock.sync,
+    fault: fault("replica"),
   });
+  const duties = startDuties({
+    ledger,
+    holder: instance,
+    forMs: edges.dutyMs,
+    taken: (duty, token) => log.info({ duty, token }, "duty taken"),
+    lost: (duty) => log.warn({ duty }, "duty lost: another replica has it, or nobody renewed it in time"),
+    fault: fault("duties"),
+  });
+  const dutyFault = (fence: Fence, part: string) => (error: unknown) => {
+    if (!duties.noteFailure(fence, error)) fault(part)(error);
+  };
 
-  const verifier = await startVerifier({
+  const views = createViews({
+    ledger,
+    now,
+    founding,
+    software: edges.software,
+    perMinute: (nodeId) => fleet.readingsPerMinute(nodeId),
+    queue: () => ({ depth: queue.depth, shed: queue.shed + penalties.ignored }),
+  });
+  const fleet = startFleet({
     ledger,
     time,
-    domain,
-    verifier: edges.verifier,
     now,
-    steps: slotSteps,
-    outcomeOf: (facts) => closeEpoch(facts, parameters),
-    flushed: () => queue.flush(),
-    beaconsChanged: (beacons) => judges.setBeacons(beacons),
-    publishBeacon: (payload) => broker.publish(topics.beacon(edges.verifier.address), payload, { retain: true }),
-    publishReceipt: (nodeId, payload) => broker.publish(topics.receipt(nodeId), payload),
-    slotChanged: () => fleet.slotChanged(),
-    epochClosed(epoch) {
-      showEpoch(epoch);
-      settler.nudge();
-    },
-    fault: fault("verifier"),
+    judge: nodeStatus,
+    view: views.fleet,
+    epochRow: (record) => epochRow(record, time),
+    rejections: views.rejections,
+    live,
+    fault: fault("fleet"),
   });
 
-  function showEpoch(epoch: number): void {
-    ledger.epoch(epoch).then((record) => {
-      if (!record) return;
-      log.info({ epoch, state: record.state, total: record.outcome.total.toString() }, "epoch");
-      live.send("epoch", epochRow(record, time));
-    }, fault("live"));
+  if (does("placer"))
+    duties.seek("placer", async (fence) => ({ stop: fleet.keepStates(ledger.under(fence).setStatus) }));
+
+  let nudgeSettler = () => {};
+  if (does("settler") && chain && verifier)
+    duties.seek("settler", async (fence) => {
+      const settler = startSettlement({
+        ledger: { ...ledger, ...ledger.under(fence) },
+        chain,
+        domain,
+        verifierKey: verifier.key,
+        now,
+        random: edges.random,
+        step: settlementStep,
+        epochChanged: logEpoch,
+        fault: dutyFault(fence, "settlement"),
+      });
+      nudgeSettler = settler.nudge;
+      return settler;
+    });
+
+  if (does("verifier") && verifier && broker)
+    duties.seek("verifier", (fence) =>
+      startVerifier({
+        ledger: { ...ledger, ...ledger.under(fence) },
+        time,
+        domain,
+        verifier,
+        now,
+        steps: slotSteps,
+        outcomeOf: (facts) => closeEpoch(facts, parameters),
+        receivingSince,
+        async committed(at, mostMs) {
+          await Promise.all([queue.flush(), broker.drained(mostMs), replicas.othersCommitted(at, mostMs)]);
+        },
+        beaconsChanged: knowledge.beaconsChanged,
+        publishBeacon: (payload) => broker.publish(topics.beacon(verifier.address), payload, { retain: true, qos: 1 }),
+        publishReceipt: (nodeId, payload) => broker.publish(topics.receipt(nodeId), payload),
+        epochClosed(epoch) {
+          logEpoch(epoch);
+          nudgeSettler();
+        },
+        fault: dutyFault(fence, "verifier"),
+      }),
+    );
+
+  if (does("ingest"))
+    duties.seek("retention", async (fence) => {
+      const { prune } = ledger.under(fence);
+      const timer = setInterval(
+        () => void prune(edges.retention, now()).catch(dutyFault(fence, "retention")),
+        pruneEveryMs,
+      );
+      return { stop: async () => clearInterval(timer) };
+    });
+
+  /** After a disturbance nodes take a while to come back, wherever they were connected. */
+  function receivingSince(): number | null {
+    const since = broker?.receivingSince() ?? null;
+    undisturbedSince ??= since;
+    return since === null || since === undisturbedSince ? since : since + nodesReturnMs;
   }
 
-  const { host, httpPort: port, webDir } = edges.listen;
-  const http = await startHttpApi({ host, port, webDir, fault: fault("http") }, views, live);
-  const announce = (online: boolean) =>
-    broker.publish(topics.coordinatorState, JSON.stringify({ online, at: now() }), { retain: true });
-  announce(true);
-  const mqttPort = await broker.listen(host, edges.listen.mqttPort);
+  function logEpoch(epoch: number): void {
+    ledger.epoch(epoch).then((record) => {
+      if (record) log.info({ epoch, state: record.state, total: record.outcome.total.toString() }, "epoch");
+    }, fault("epochs"));
+  }
 
-  const timers = [
-    setInterval(() => void ledger.prune(edges.retention, now()).catch(fault("prune")), pruneEveryMs),
-    setInterval(() => {
-      if (rejectionsShown || live.size === 0) return;
-      rejectionsShown = true;
-      views.rejections().then((view) => live.send("rejections", view), fault("live"));
-    }, rejectionsEveryMs),
-  ];
+  const announce = (online: boolean) =>
+    broker?.publish(topics.coordinatorState, JSON.stringify({ online, at: now() }), { retain: true, qos: 1 });
+  if (does("ingest")) announce(true);
+  const mqttPort = await broker?.start();
+  const { host, httpPort: port, webDir } = edges.listen;
+  const http = does("api") ? await startHttpApi({ host, port, webDir, fault: fault("http") }, views, live) : undefined;
 
   return {
     mqttPort,
-    httpUrl: http.url,
+    httpUrl: http?.url,
     async enrol(nodes) {
       await ledger.enrol(nodes, now());
-      for (const { nodeId, publicKey } of nodes) keys.set(nodeId, publicKey);
-      judges.setKeys([...keys].map(pemOf));
-      fleet.slotChanged();
+      await knowledge.refresh();
     },
     async stop() {
-      for (const timer of timers) clearInterval(timer);
-      announce(false);
+      if (does("ingest") && !(await replicas.othersWith("ingest").catch(() => false))) announce(false);
       await queue.close();
-      await verifier.stop();
-      await settler.stop();
+      await duties.stop();
       await fleet.stop();
+      await replicas.stop();
       live.close();
-      await http.close();
-      await broker.close();
+      await http?.close();
+      await broker?.close();
       await judges.close();
-      chain.close();
+      chain?.close();
       await ledger.close();
     },
   };
-}
-
-function pemOf([nodeId, key]: [NodeId, KeyObject]): [NodeId, string] {
-  return [nodeId, key.export({ format: "pem", type: "spki" }).toString()];
 }

@@ -5,6 +5,7 @@ import type { FleetView, LiveEvents, NodeId } from "@cairn/protocol";
 import { type Fleet, startFleet } from "../src/act/fleet.ts";
 import { nodeStatus } from "../src/decide/node-status.ts";
 import type { Input, Ledger } from "../src/model.ts";
+import { epochRow, rejectionsView } from "../src/wire/views.ts";
 import { makeDevice } from "./devices.ts";
 import { founding, slotTime } from "./founding.ts";
 import { send } from "./ledger/admission.ts";
@@ -13,17 +14,18 @@ import { openTemporaryLedger } from "./temporary-ledger.ts";
 export type FleetHouse = {
   readonly fleet: Fleet;
   readonly ledger: Ledger;
-  /** What pages were sent: "fleet", or "node" with its id. */
+  /** What pages were sent: "fleet", "node" with its id, "epoch" with its number and state, "readings" with their values, "rejections". */
   readonly sent: string[];
   readonly faults: string[];
-  /** Pages that are open. */
+  /** Pages that are open, and the nodes whose readings they look at. */
   pages: number;
+  watched: NodeId[];
   /** Times that the view was asked for. */
   viewed: number;
   /** The ledger fails while this holds. */
   breaks: boolean;
   enrol(at?: number): Promise<NodeId>;
-  /** Admits inputs and tells the fleet, as the pipeline does. */
+  /** Admits inputs, as whichever replica does. */
   hear(...inputs: Input[]): Promise<void>;
   /** Moves the clock and lets the fleet do what is due; one second if nothing else is said. */
   tick(ms?: number): Promise<void>;
@@ -31,7 +33,7 @@ export type FleetHouse = {
 };
 
 export async function onFleet(t: TestContext, body: (house: FleetHouse) => Promise<void>): Promise<void> {
-  t.mock.timers.enable({ apis: ["setInterval", "Date"], now: slotTime(0) });
+  t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: slotTime(0) });
   const { ledger, remove } = await openTemporaryLedger();
   const fleet = startFleet({
     ledger: {
@@ -48,22 +50,27 @@ export async function onFleet(t: TestContext, body: (house: FleetHouse) => Promi
       house.viewed += 1;
       return { nodes: await ledger.nodes() } as unknown as FleetView;
     },
+    epochRow: (record) => epochRow(record, founding.time),
+    rejections: async () => rejectionsView(await ledger.rejectionCounts(), []),
     live: {
       get size() {
         return house.pages;
       },
+      watched: () => house.watched,
       send<E extends keyof LiveEvents>(event: E, data: LiveEvents[E]) {
-        house.sent.push(event === "node" ? `node ${(data as LiveEvents["node"]).nodeId}` : event);
+        house.sent.push(describe(event, data));
       },
     },
     fault: (error) => house.faults.push((error as Error).message),
   });
+  fleet.keepStates(ledger.setStatus);
   const house: FleetHouse = {
     fleet,
     ledger,
     sent: [],
     faults: [],
     pages: 0,
+    watched: [],
     viewed: 0,
     breaks: false,
     async enrol(at = slotTime(0)) {
@@ -73,7 +80,6 @@ export async function onFleet(t: TestContext, body: (house: FleetHouse) => Promi
     },
     async hear(...inputs) {
       await send(ledger, inputs);
-      for (const { nodeId } of inputs) if (nodeId) fleet.heard(nodeId, 0);
     },
     async tick(ms = 1_000) {
       t.mock.timers.tick(ms);
@@ -91,4 +97,15 @@ export async function onFleet(t: TestContext, body: (house: FleetHouse) => Promi
     t.mock.timers.reset();
     await remove();
   }
+}
+
+function describe<E extends keyof LiveEvents>(event: E, data: LiveEvents[E]): string {
+  if (event === "node") return `node ${(data as LiveEvents["node"]).nodeId}`;
+  if (event === "epoch") {
+    const { epoch, state } = data as LiveEvents["epoch"];
+    return `epoch ${epoch} ${state}`;
+  }
+  if (event === "readings")
+    return `readings ${(data as LiveEvents["readings"]).series.map(({ series, value }) => `${series}=${value}`).join()}`;
+  return event;
 }

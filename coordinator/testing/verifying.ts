@@ -13,7 +13,7 @@ import { openTemporaryLedger } from "./temporary-ledger.ts";
 
 export type VerifierHouse = {
   readonly ledger: Ledger;
-  /** What happened, in order: "beacon 3", "beacons 0,1,2,3", "receipt", "slot-changed", "epoch 1", "fault ...", and ledger calls. */
+  /** What happened, in order: "beacon 3", "beacons 0,1,2,3", "receipt", "epoch 1", "fault ...", and ledger calls. */
   readonly log: string[];
   readonly beacons: readonly Beacon[];
   /** Slot receipts that a node was sent, their signatures checked. */
@@ -26,8 +26,12 @@ export type VerifierHouse = {
   until(at: number): Promise<void>;
   /** Moves the clock while no verifier runs. */
   sleepUntil(at: number): void;
+  /** Since when the broker delivers; null while it does not. */
+  receivingSince: number | null;
   /** What the verifier waits for before it closes a slot. */
   hold: Promise<void> | undefined;
+  /** What the ledger waits for before it opens a slot. */
+  holdOpening: Promise<void> | undefined;
   /** Thrown by the ledger's next call of this name. */
   breakOnce: keyof VerifierActions["ledger"] | undefined;
 };
@@ -40,8 +44,6 @@ export async function onVerifierHouse(t: TestContext, body: (house: VerifierHous
   const beacons: Beacon[] = [];
   const receipts: { nodeId: NodeId; payload: Buffer }[] = [];
   let running: Verifier | undefined;
-  /** Rounds of the verifier that have ended, well or badly. */
-  let rounds = 0;
 
   const house: VerifierHouse = {
     get ledger() {
@@ -50,12 +52,13 @@ export async function onVerifierHouse(t: TestContext, body: (house: VerifierHous
     log,
     beacons,
     receiptsOf: (nodeId) => receipts.filter((receipt) => receipt.nodeId === nodeId).map(readSlotReceipt),
+    receivingSince: 0,
     hold: undefined,
+    holdOpening: undefined,
     breakOnce: undefined,
     async start() {
-      const before = rounds;
       running = await startVerifier(actions());
-      await roundAfter(before);
+      await rest();
     },
     async restart() {
       await running?.stop();
@@ -64,19 +67,20 @@ export async function onVerifierHouse(t: TestContext, body: (house: VerifierHous
     },
     async until(at) {
       while (Date.now() < at) {
-        const before = rounds;
         const wake = Math.min(at, slotTime(Math.floor((Date.now() - slotTime(0)) / founding.time.slotMs) + 1));
         t.mock.timers.tick(wake - Date.now());
-        if (wake < at || (wake - slotTime(0)) % founding.time.slotMs === 0) await roundAfter(before);
+        await rest();
       }
     },
     sleepUntil: (at) => t.mock.timers.tick(at - Date.now()),
   };
 
-  async function roundAfter(before: number): Promise<void> {
-    for (let turns = 0; rounds === before && turns < 200; turns++) await turn();
-    // A round that is held, or one that failed and waits, has not ended: that is for the test to see.
-    await turn();
+  /** Until the verifier does no more by itself. What is held, or failed and waits, is for the test to see. */
+  async function rest(): Promise<void> {
+    for (let quiet = 0, seen = log.length; quiet < 20; quiet = log.length === seen ? quiet + 1 : 0) {
+      seen = log.length;
+      await turn();
+    }
   }
 
   function actions(): VerifierActions {
@@ -88,7 +92,8 @@ export async function onVerifierHouse(t: TestContext, body: (house: VerifierHous
       now: Date.now,
       steps: slotSteps,
       outcomeOf: (facts) => closeEpoch(facts, founding.parameters),
-      flushed: async () => house.hold,
+      receivingSince: () => house.receivingSince,
+      committed: async () => house.hold,
       beaconsChanged: (all) => log.push(`beacons ${all.map(({ slot }) => slot).join()}`),
       publishBeacon(payload) {
         const beacon = parseBeacon(payload, domain, founding.verifiers);
@@ -100,14 +105,9 @@ export async function onVerifierHouse(t: TestContext, body: (house: VerifierHous
         receipts.push({ nodeId, payload });
         log.push("receipt");
       },
-      slotChanged() {
-        log.push("slot-changed");
-        rounds += 1;
-      },
       epochClosed: (epoch) => log.push(`epoch ${epoch}`),
       fault(error) {
         log.push(`fault ${(error as Error).message}`);
-        rounds += 1;
       },
     };
   }
@@ -123,6 +123,7 @@ export async function onVerifierHouse(t: TestContext, body: (house: VerifierHous
             house.breakOnce = undefined;
             throw new Error(`${String(name)} broke`);
           }
+          if (name === "openSlot") await house.holdOpening;
           const answer = await method.apply(target, args);
           if (writing.has(name)) log.push(String(name));
           return answer;
@@ -135,6 +136,7 @@ export async function onVerifierHouse(t: TestContext, body: (house: VerifierHous
     await body(house);
   } finally {
     house.hold = undefined;
+    house.holdOpening = undefined;
     const stopped = running?.stop();
     t.mock.timers.tick(1);
     await stopped;

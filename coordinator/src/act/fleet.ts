@@ -1,64 +1,99 @@
-/** Keeps every node's state current and the open pages informed: recomputed when something was heard, once a second at most. */
-import { type FleetView, type LiveEvents, type NodeId, type SlotTime, slotAt } from "@cairn/protocol";
-import type { Heard, Ledger, NodeRecord, NodeStatus } from "../model.ts";
+/**
+ * Looks at the ledger once a second, whichever replica wrote it: keeps every node's state current (the replica that holds the duty does)
+ * and the open pages informed (every replica does).
+ */
+import {
+  type EpochRow,
+  type FleetView,
+  type LiveEvents,
+  type NodeId,
+  qualities,
+  type RejectionsView,
+  type SeriesView,
+  type SlotTime,
+  slotAt,
+} from "@cairn/protocol";
+import type { EpochRecord, Heard, Ledger, NodeRecord, NodeStatus, SlotRow } from "../model.ts";
 
 export type FleetActions = {
-  readonly ledger: Pick<Ledger, "nodes" | "setStatus" | "slots" | "answers">;
+  readonly ledger: Pick<
+    Ledger,
+    "nodes" | "slots" | "answers" | "latestReadings" | "readings" | "epochs" | "rejectionCounts"
+  >;
   readonly time: SlotTime;
   now(): number;
   judge(heard: Heard): NodeStatus;
   view(): Promise<FleetView>;
+  epochRow(record: EpochRecord): EpochRow;
+  rejections(): Promise<RejectionsView>;
   readonly live: {
     readonly size: number;
+    watched(): readonly NodeId[];
     send<E extends keyof LiveEvents>(event: E, data: LiveEvents[E], onlyNode?: string): void;
   };
   fault(error: unknown): void;
 };
 
 export type Fleet = {
-  /** Something of this node was accepted or refused. */
-  heard(nodeId: NodeId, readings: number): void;
   readingsPerMinute(nodeId: string): number;
-  /** A slot began or ended: everybody's strip changed. */
-  slotChanged(): void;
+  /** From now on node states are written, until the function that comes back is called. */
+  keepStates(write: Ledger["setStatus"]): () => Promise<void>;
   stop(): Promise<void>;
 };
 
-const tickMs = 1_000;
-const minuteTicks = 60;
+const roundMs = 1_000;
+/** A round takes no more than this part of the time, however large the fleet. */
+const busyShare = 0.1;
+const minuteRounds = 60;
 /** Closed slots that a node's state looks back on. */
 const slotsLookedBack = 4;
+/** Readings of one series that a page is sent at a time; it asks for what it missed. */
+const readingsSent = 500;
+const epochsWatched = 8;
 
 export function startFleet(actions: FleetActions): Fleet {
   const { ledger, live, time } = actions;
-  /** Readings per second of the last minute, per node: a ring by tick. */
-  const rates = new Map<string, { ring: number[]; sum: number }>();
-  const changed = new Set<NodeId>();
-  let wholeFleet = true;
-  let tick = 0;
-  let busy = Promise.resolve();
+  const rates = createRates();
+  const readings = createReadingsFeed(actions);
+  /** What was known of each node in the round before. */
+  let known = new Map<NodeId, string>();
+  let knownSlots = "";
+  let knownEpochs: ReadonlyMap<number, string> | undefined;
+  let knownRejections: number | undefined;
+  let write: Ledger["setStatus"] | undefined;
+  let judgeAll = true;
+  let stopped = false;
+  let timer: NodeJS.Timeout | undefined;
+  let busy: Promise<void> = Promise.resolve();
 
-  async function refresh(): Promise<void> {
-    if (changed.size === 0 && !wholeFleet) return;
-    const whole = wholeFleet;
-    const nodes = (await ledger.nodes()).filter(({ nodeId }) => whole || changed.has(nodeId));
-    changed.clear();
-    wholeFleet = false;
-    await judge(nodes);
-    if (live.size === 0) return;
-    const fleet = await actions.view();
-    if (whole) live.send("fleet", fleet);
-    const shown = new Set<string>(nodes.map(({ nodeId }) => nodeId));
-    for (const row of fleet.nodes) if (!whole && shown.has(row.nodeId)) live.send("node", row);
+  async function round(): Promise<void> {
+    const nodes = await ledger.nodes();
+    rates.count(nodes);
+    const current = slotAt(time, actions.now());
+    const first = Math.max(0, current - slotsLookedBack);
+    const slots = await ledger.slots(first);
+    const seenSlots = `${current} ${slots.map(({ slot, closedAt }) => `${slot}:${closedAt}`).join()}`;
+    const slotChanged = seenSlots !== knownSlots;
+    const changed = nodes.filter((node) => known.get(node.nodeId) !== traceOf(node));
+    if (write) {
+      const toJudge = slotChanged || judgeAll ? nodes : changed;
+      judgeAll = false;
+      if (toJudge.length > 0) await judge(toJudge, slots, first, current);
+    }
+    knownSlots = seenSlots;
+    known = new Map(nodes.map((node) => [node.nodeId, traceOf(node)]));
+    if (live.size > 0) await inform(new Set(changed.map(({ nodeId }) => nodeId)), slotChanged);
+    else knownEpochs = knownRejections = undefined;
   }
 
-  async function judge(nodes: readonly NodeRecord[]): Promise<void> {
+  async function judge(
+    nodes: readonly NodeRecord[],
+    slots: readonly SlotRow[],
+    first: number,
+    current: number,
+  ): Promise<void> {
     const now = actions.now();
-    const current = slotAt(time, now);
-    const first = Math.max(0, current - slotsLookedBack);
-    const counted = (await ledger.slots(first))
-      .filter(({ closedAt, voidReason }) => closedAt !== null && voidReason === null)
-      .reverse();
+    const counted = slots.filter(({ closedAt, voidReason }) => closedAt !== null && voidReason === null).reverse();
     const answered = new Set((await ledger.answers(first, current)).map(({ nodeId, slot }) => `${nodeId} ${slot}`));
     const changes: { nodeId: NodeId; status: NodeStatus }[] = [];
     for (const { nodeId, enrolledAt, lastHeardAt, diedBoot, status: previous } of nodes) {
@@ -69,37 +104,116 @@ export function startFleet(actions: FleetActions): Fleet {
       const status = actions.judge(heard);
       if (status.state !== previous.state || status.reason !== previous.reason) changes.push({ nodeId, status });
     }
-    await ledger.setStatus(changes);
+    await write?.(changes);
   }
 
-  const timer = setInterval(() => {
-    tick += 1;
-    const at = tick % minuteTicks;
-    for (const [nodeId, rate] of rates) {
-      rate.sum -= rate.ring[at] ?? 0;
-      rate.ring[at] = 0;
-      if (rate.sum === 0) rates.delete(nodeId);
+  async function inform(changed: ReadonlySet<string>, slotChanged: boolean): Promise<void> {
+    if (changed.size > 0 || slotChanged) {
+      const fleet = await actions.view();
+      if (slotChanged) live.send("fleet", fleet);
+      else for (const row of fleet.nodes) if (changed.has(row.nodeId)) live.send("node", row);
     }
-    busy = busy.then(refresh).catch(actions.fault);
-  }, tickMs);
+    await readings.round();
+    const epochs = await ledger.epochs(epochsWatched);
+    for (const record of epochs)
+      if (knownEpochs && knownEpochs.get(record.outcome.epoch) !== traceOfEpoch(record))
+        live.send("epoch", actions.epochRow(record));
+    knownEpochs = new Map(epochs.map((record) => [record.outcome.epoch, traceOfEpoch(record)]));
+    const refused = [...(await ledger.rejectionCounts()).values()].reduce((sum, count) => sum + count, 0);
+    if (knownRejections !== undefined && refused !== knownRejections)
+      live.send("rejections", await actions.rejections());
+    knownRejections = refused;
+  }
+
+  function roundAfter(waitMs: number): void {
+    timer = setTimeout(() => {
+      const startedAt = performance.now();
+      busy = round()
+        .catch(actions.fault)
+        .then(() => {
+          if (!stopped) roundAfter(Math.max(roundMs, (performance.now() - startedAt) / busyShare));
+        });
+    }, waitMs);
+  }
+  roundAfter(roundMs);
 
   return {
-    heard(nodeId, readings) {
-      changed.add(nodeId);
-      if (readings === 0) return;
-      const rate = rates.get(nodeId) ?? { ring: [], sum: 0 };
-      const at = tick % minuteTicks;
-      rate.ring[at] = (rate.ring[at] ?? 0) + readings;
-      rate.sum += readings;
-      rates.set(nodeId, rate);
-    },
-    readingsPerMinute: (nodeId) => rates.get(nodeId)?.sum ?? 0,
-    slotChanged() {
-      wholeFleet = true;
+    readingsPerMinute: rates.perMinute,
+    keepStates(setStatus) {
+      write = setStatus;
+      judgeAll = true;
+      return async () => {
+        if (write === setStatus) write = undefined;
+        await busy;
+      };
     },
     async stop() {
-      clearInterval(timer);
+      stopped = true;
+      clearTimeout(timer);
       await busy;
+    },
+  };
+}
+
+/** What has changed when a node's row has. */
+function traceOf({ lastHeardAt, diedBoot, readingsStored, rejections, status }: NodeRecord): string {
+  return `${lastHeardAt} ${diedBoot} ${readingsStored} ${rejections} ${status.state} ${status.reason}`;
+}
+
+function traceOfEpoch({ state, claims }: EpochRecord): string {
+  return `${state} ${claims.filter(({ transaction }) => transaction !== null).length}`;
+}
+
+/** Readings of the last minute, per node, from how many were stored in all: a ring by round. */
+function createRates() {
+  const nodes = new Map<string, { stored: number; ring: number[]; sum: number }>();
+  let at = 0;
+  return {
+    count(records: readonly NodeRecord[]): void {
+      at = (at + 1) % minuteRounds;
+      for (const { nodeId, readingsStored } of records) {
+        const rate = nodes.get(nodeId) ?? { stored: readingsStored, ring: [], sum: 0 };
+        const added = readingsStored - rate.stored;
+        rate.sum += added - (rate.ring[at] ?? 0);
+        rate.ring[at] = added;
+        rate.stored = readingsStored;
+        nodes.set(nodeId, rate);
+      }
+    },
+    perMinute: (nodeId: string) => nodes.get(nodeId)?.sum ?? 0,
+  };
+}
+
+/** Sends the new readings of nodes that a page looks at. */
+function createReadingsFeed({ ledger, live }: FleetActions) {
+  /** Time of the newest reading seen, by series, per node. */
+  let seen = new Map<NodeId, Map<string, number>>();
+
+  async function newestOf(
+    nodeId: NodeId,
+    before: ReadonlyMap<string, number> | undefined,
+  ): Promise<Map<string, number>> {
+    const newest = new Map<string, number>();
+    for (const { series, unit, at } of await ledger.latestReadings(nodeId)) {
+      newest.set(series, at);
+      const from = before ? (before.get(series) ?? 0) + 1 : at + 1;
+      if (from > at) continue;
+      const stored = await ledger.readings(nodeId, series, from, at, readingsSent);
+      if (!stored) continue;
+      const rows = stored.times.map((time, index): SeriesView => {
+        const [value = 0, quality = 0] = [stored.values[index], stored.qualities[index]];
+        return { series, unit, at: time, value, quality: qualities[quality] ?? "bad" };
+      });
+      live.send("readings", { nodeId, series: rows }, nodeId);
+    }
+    return newest;
+  }
+
+  return {
+    async round(): Promise<void> {
+      const next: typeof seen = new Map();
+      for (const nodeId of live.watched()) next.set(nodeId, await newestOf(nodeId, seen.get(nodeId)));
+      seen = next;
     },
   };
 }

@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import fc from "fast-check";
 import { bootId, makeDevice } from "../../testing/devices.ts";
-import { deathInput } from "../../testing/inputs.ts";
+import { batchInput, deathInput } from "../../testing/inputs.ts";
+import { until } from "../../testing/until.ts";
 import type { Arrival, Input, Verdict } from "../model.ts";
 import { createIngestQueue, type IngestQueue } from "./ingest-queue.ts";
 
@@ -225,6 +226,92 @@ test("for any order of judging, with some that throws, the rest is committed onc
   );
 });
 
+test("a batch that overtook its predecessor is handed in again, answered once, and holds up nobody", async () => {
+  const house = createPatientHouse(5_000);
+  house.early.add(1);
+  const flush = house.push(1, 2);
+  await until(() => house.answered.length === 1);
+  assert.deepEqual([house.answered, house.committed, house.queue.depth], [[2], [2], 1]);
+  house.early.delete(1);
+  await flush;
+  assert.deepEqual([house.answered, house.committed, house.queue.depth], [[2, 1], [2, 1], 0]);
+  assert.ok(house.tries.filter(({ number, mayWait }) => number === 1 && mayWait).length > 1);
+});
+
+test("a batch whose predecessor does not come is judged without patience in the end", async () => {
+  const house = createPatientHouse(100);
+  house.early.add(1);
+  await house.push(1);
+  assert.deepEqual(house.answered, [1]);
+  assert.deepEqual(house.tries.map(({ mayWait }) => mayWait).slice(-2), [true, false]);
+});
+
+test("a message is done with when its outcome is durable, and not when the queue was closed first", async () => {
+  const house = createHouse({ ledger: "held" });
+  const done: number[] = [];
+  void house.queue.push(arrivalOf(1), () => done.push(1));
+  house.queue.pushJudged(inputOf(2), () => done.push(2));
+  house.judge(1);
+  await turn();
+  assert.equal(done.length, 0);
+  house.release();
+  await house.queue.flush();
+  assert.deepEqual(done, [1, 2]);
+  const broken = createHouse({ ledger: "failing" });
+  void broken.queue.push(arrivalOf(3), () => done.push(3));
+  broken.judge(3);
+  await broken.queue.close();
+  assert.deepEqual(done, [1, 2]);
+});
+
+test("the oldest arrival that is not committed tells how far the queue is", async () => {
+  const house = createHouse({ ledger: "held" });
+  assert.equal(house.queue.oldestAt, null);
+  const before = performance.now();
+  house.push(1);
+  const { oldestAt } = house.queue;
+  assert.ok(oldestAt !== null && oldestAt >= before && oldestAt <= performance.now());
+  house.judge(1);
+  house.release();
+  await house.queue.flush();
+  assert.equal(house.queue.oldestAt, null);
+});
+
+/** A queue of batches over a ledger that finds some of them early as long as they may wait. */
+function createPatientHouse(patienceMs: number) {
+  const early = new Set<number>();
+  const tries: { number: number; mayWait: boolean }[] = [];
+  const committed: number[] = [];
+  const answered: number[] = [];
+  const numberOf = (input: Input) => (input.kind === "batch" ? input.payload.seq : 0);
+  const queue = createIngestQueue({
+    patienceMs,
+    now: () => performance.now(),
+    judge: async ({ receivedAt }) => batchInput(nodeId, boot, { seq: receivedAt }),
+    async admit(inputs): Promise<Verdict[]> {
+      return inputs.map((input) => {
+        const number = numberOf(input);
+        const mayWait = input.kind === "batch" && input.mayWait === true;
+        tries.push({ number, mayWait });
+        if (early.has(number) && mayWait) return { rejection: null, early: true };
+        committed.push(number);
+        return { rejection: null };
+      });
+    },
+    isInputs: () => false,
+    unstorable: (input) => input,
+    admitted: (inputs) => answered.push(...inputs.map(numberOf)),
+    fault: (error) => assert.fail(String(error)),
+  });
+  return {
+    ...{ early, tries, committed, answered, queue },
+    push(...numbers: number[]): Promise<void> {
+      for (const number of numbers) void queue.push(arrivalOf(number));
+      return queue.flush();
+    },
+  };
+}
+
 type House = {
   readonly queue: IngestQueue;
   readonly groups: number[][];
@@ -257,6 +344,8 @@ function createHouse({
   const works = Promise.withResolvers<void>();
   let state = ledger;
   const queue = createIngestQueue({
+    patienceMs: 0,
+    now: () => performance.now(),
     judge(arrival) {
       const pending = Promise.withResolvers<Input>();
       judging.set(arrival.receivedAt, pending);

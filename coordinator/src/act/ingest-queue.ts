@@ -1,24 +1,34 @@
 /**
  * From arrivals to commits. Each arrival is judged at once (in threads of their own), all are committed in the order of their
  * arrival, as many per transaction as have been judged meanwhile: group commit without a timer. Nothing is answered before its commit.
+ * Where replicas share the work, a batch may overtake the one it follows, which another replica holds: it is handed in again, for a
+ * while, before it counts as a gap.
  */
 import type { Arrival, Input, Verdict } from "../model.ts";
 
 export type IngestQueue = {
   /** Arrivals not yet committed. */
   readonly depth: number;
+  /** When the oldest of them was taken, by `actions.now`; null when there is none. */
+  readonly oldestAt: number | null;
   /** Refusals that were not kept because the queue was full. */
   readonly shed: number;
-  /** Takes an arrival. A promise comes back while the queue is full: hold the sender until it settles. */
-  push(arrival: Arrival): Promise<void> | undefined;
-  /** Takes an input that was judged elsewhere. While the queue is full it is counted in `shed` instead. */
-  pushJudged(input: Input): void;
+  /**
+   * Takes an arrival. A promise comes back while the queue is full: hold the sender until it settles. `committed` is called once its
+   * outcome is durable, and never when it could not be judged or the queue was closed first.
+   */
+  push(arrival: Arrival, committed?: () => void): Promise<void> | undefined;
+  /** Takes an input that was judged elsewhere. While the queue is full it is counted in `shed` instead, which `committed` also hears of. */
+  pushJudged(input: Input, committed?: () => void): void;
   /** Settles when everything that was pushed before is committed. */
   flush(): Promise<void>;
   close(): Promise<void>;
 };
 
 export type IngestActions = {
+  /** How long an early batch is handed in again; 0 where nobody else takes in what it follows. */
+  readonly patienceMs: number;
+  now(): number;
   judge(arrival: Arrival): Promise<Input>;
   admit(inputs: readonly Input[]): Promise<readonly Verdict[]>;
   /** Whether an error of `admit` is the fault of one of the inputs, and not the ledger's own trouble. */
@@ -35,11 +45,18 @@ export type IngestActions = {
 const groupSize = 256;
 const capacity = 2_048;
 const retryMs = 1_000;
+const handInAgain = { firstMs: 10, ceilingMs: 160 };
 
 type Admitted = { readonly inputs: readonly Input[]; readonly verdicts: readonly Verdict[] };
 
-/** `number` counts what was pushed, from 1 on. */
-type Slot = { readonly number: number; input: Input | null };
+/** `number` counts what was pushed, from 1 on. `early`: since when, and not to be handed in again before. */
+type Slot = {
+  readonly number: number;
+  readonly at: number;
+  readonly committed: (() => void) | undefined;
+  input: Input | null;
+  early?: { readonly since: number; readonly notBefore: number; readonly waitMs: number };
+};
 
 export function createIngestQueue(actions: IngestActions): IngestQueue {
   const slots: Slot[] = [];
@@ -50,9 +67,11 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
   let running = false;
   let closed = false;
 
-  function enqueue(): Slot {
+  let alarm: { readonly at: number; readonly timer: NodeJS.Timeout } | null = null;
+
+  function enqueue(committed: (() => void) | undefined): Slot {
     pushed += 1;
-    const slot: Slot = { number: pushed, input: null };
+    const slot: Slot = { number: pushed, at: actions.now(), committed, input: null };
     slots.push(slot);
     return slot;
   }
@@ -62,7 +81,7 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
 
   function judged(slot: Slot, input: Input): void {
     slot.input = input;
-    if (!running && slots[0]?.input) void run();
+    nudge();
   }
 
   /** Judging itself broke: the arrival is not answered, so its sender keeps it, and the queue goes on. */
@@ -70,17 +89,19 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
     actions.fault(error);
     slots.splice(slots.indexOf(slot), 1);
     settle();
-    if (!running && slots[0]?.input) void run();
+    nudge();
+  }
+
+  function nudge(): void {
+    if (!running) void run();
   }
 
   async function run(): Promise<void> {
     running = true;
-    while (slots[0]?.input) {
-      const group = readyGroup();
-      const admitted = await admitUntilDurable(group);
+    for (let group = readyGroup(); group.length > 0; group = readyGroup()) {
+      const admitted = await admitUntilDurable(group.map(handIn));
       if (admitted === null) break;
-      slots.splice(0, admitted.inputs.length);
-      actions.admitted(admitted.inputs, admitted.verdicts);
+      finish(group.slice(0, admitted.inputs.length), admitted);
       settle();
       // Sockets and signatures get their turn between two transactions.
       await new Promise((resolve) => setImmediate(resolve));
@@ -88,13 +109,66 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
     running = false;
   }
 
-  function readyGroup(): Input[] {
-    const group: Input[] = [];
-    for (const { input } of slots) {
-      if (!input || group.length === groupSize) break;
-      group.push(input);
+  /** Judged and due, in order of arrival; ends at the first that is still being judged. */
+  function readyGroup(): Slot[] {
+    const group: Slot[] = [];
+    const now = actions.now();
+    let next = Number.POSITIVE_INFINITY;
+    for (const slot of slots) {
+      if (!slot.input || group.length === groupSize) break;
+      if (slot.early && slot.early.notBefore > now) next = Math.min(next, slot.early.notBefore);
+      else group.push(slot);
     }
+    if (group.length === 0 && next < Number.POSITIVE_INFINITY) wakeAt(next);
     return group;
+  }
+
+  function wakeAt(at: number): void {
+    if (alarm && alarm.at <= at) return;
+    if (alarm) clearTimeout(alarm.timer);
+    const timer = setTimeout(
+      () => {
+        alarm = null;
+        nudge();
+      },
+      Math.max(1, at - actions.now()),
+    );
+    alarm = { at, timer };
+  }
+
+  function handIn({ input, early }: Slot): Input {
+    if (!input) throw new Error("an arrival that is not judged cannot be handed in");
+    const patient = actions.patienceMs > 0 && (!early || actions.now() - early.since < actions.patienceMs);
+    return input.kind === "batch" && patient ? { ...input, mayWait: true } : input;
+  }
+
+  function finish(group: readonly Slot[], { inputs, verdicts }: Admitted): void {
+    const now = actions.now();
+    const settled: Slot[] = [];
+    const outcome: { inputs: Input[]; verdicts: Verdict[] } = { inputs: [], verdicts: [] };
+    for (const [index, slot] of group.entries()) {
+      const [input, verdict] = [inputs[index], verdicts[index]];
+      if (!input || !verdict) continue;
+      if (verdict.early) {
+        const waitMs = Math.min(handInAgain.ceilingMs, slot.early ? slot.early.waitMs * 2 : handInAgain.firstMs);
+        slot.early = { since: slot.early?.since ?? now, notBefore: now + waitMs, waitMs };
+      } else {
+        settled.push(slot);
+        outcome.inputs.push(input);
+        outcome.verdicts.push(verdict);
+      }
+    }
+    remove(settled);
+    actions.admitted(outcome.inputs, outcome.verdicts);
+    for (const { committed } of settled) committed?.();
+  }
+
+  function remove(settled: readonly Slot[]): void {
+    if (settled.every((slot, index) => slots[index] === slot)) slots.splice(0, settled.length);
+    else {
+      const gone = new Set(settled);
+      slots.splice(0, slots.length, ...slots.filter((slot) => !gone.has(slot)));
+    }
   }
 
   /**
@@ -133,11 +207,14 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
     get depth() {
       return slots.length;
     },
+    get oldestAt() {
+      return slots[0]?.at ?? null;
+    },
     get shed() {
       return shed;
     },
-    push(arrival) {
-      const slot = enqueue();
+    push(arrival, committed) {
+      const slot = enqueue(committed);
       actions.judge(arrival).then(
         (input) => judged(slot, input),
         (error: unknown) => forget(slot, error),
@@ -146,9 +223,10 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
       waiting ??= gate();
       return waiting.promise;
     },
-    pushJudged(input) {
-      if (slots.length >= capacity) shed += 1;
-      else judged(enqueue(), input);
+    pushJudged(input, committed) {
+      if (slots.length < capacity) return judged(enqueue(committed), input);
+      shed += 1;
+      committed?.();
     },
     flush() {
       if (slots.length === 0) return Promise.resolve();
@@ -157,6 +235,7 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
     async close() {
       await Promise.race([this.flush(), new Promise((resolve) => setTimeout(resolve, retryMs))]);
       closed = true;
+      if (alarm) clearTimeout(alarm.timer);
     },
   };
 }

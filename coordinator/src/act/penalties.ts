@@ -16,11 +16,14 @@ export type Penalties = {
   /** Notes a refusal; true when the sender is to be disconnected now. */
   note(nodeId: NodeId, code: RejectionCode, now: number): boolean;
   isShut(nodeId: string, now: number): boolean;
+  /** Messages of senders that were shut out, but could not be disconnected. */
+  ignored: number;
 };
 
 export function createPenalties(): Penalties {
   const senders = new Map<string, { since: number; refused: number; shutUntil: number }>();
   return {
+    ignored: 0,
     note(nodeId, code, now) {
       if (blameless.has(code)) return false;
       const known = senders.get(nodeId);

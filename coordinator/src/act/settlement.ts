@@ -38,6 +38,7 @@ const stopMs = 1_000;
 const retry = { firstMs: 500, ceilingMs: 30_000 };
 /** Epochs whose effects are looked up on chain at the start. */
 const checkedAtStart = 20;
+const lookEveryMs = 2_000;
 
 export function startSettlement(actions: SettlementActions): Settler {
   const { ledger, chain } = actions;
@@ -152,7 +153,9 @@ export function startSettlement(actions: SettlementActions): Settler {
   function pause(failures: number): Promise<void> {
     return new Promise((resolve) => {
       const ceiling = Math.min(retry.ceilingMs, retry.firstMs * 2 ** failures);
-      const timer = failures > 0 ? setTimeout(resolve, ceiling * (0.5 + actions.random() / 2)) : undefined;
+      // Another replica may close an epoch: nobody nudges for that.
+      const waitMs = failures > 0 ? ceiling * (0.5 + actions.random() / 2) : lookEveryMs;
+      const timer = setTimeout(resolve, waitMs);
       wake = () => {
         clearTimeout(timer);
         resolve();

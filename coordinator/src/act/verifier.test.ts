@@ -11,7 +11,7 @@ import type { Ledger } from "../model.ts";
 test("a slot begins with its row in the ledger, then its nonce is known to judges, then the signed beacon goes out", (t) =>
   onVerifierHouse(t, async (house) => {
     await house.start();
-    assert.deepEqual(house.log, ["openSlot", "beacons 0", "beacon 0", "slot-changed"]);
+    assert.deepEqual(house.log, ["openSlot", "beacons 0", "beacon 0"]);
     const [beacon] = house.beacons;
     const [row] = await house.ledger.slots(0);
     assert.partialDeepStrictEqual(row, { ...without(beacon, "verifier"), readyAt: slotTime(0), closedAt: null });
@@ -29,14 +29,14 @@ test("every slot has a beacon of its own nonce", (t) =>
     assert.equal(new Set(house.beacons.map(({ nonce }) => nonce)).size, 6);
   }));
 
-test("a slot that is over is closed before the next is opened, and its answers are receipted", (t) =>
+test("the next slot is opened at once, then the one that is over is closed and its answers are receipted", (t) =>
   onVerifierHouse(t, async (house) => {
     const nodeId = await enrolled(house);
     await house.start();
     await answer(house.ledger, nodeId, 0);
     house.log.length = 0;
     await house.until(slotTime(1));
-    assert.deepEqual(house.log, ["closeSlot", "receipt", "openSlot", "beacons 0,1", "beacon 1", "slot-changed"]);
+    assert.deepEqual(house.log, ["openSlot", "beacons 0,1", "beacon 1", "closeSlot", "receipt"]);
     assert.partialDeepStrictEqual((await house.ledger.slots(0))[0], { closedAt: slotTime(1), voidReason: null });
   }));
 
@@ -111,11 +111,11 @@ test("a slot is closed on complete data: what arrived in time and is committed l
 test("a slot that is opened so late that nodes have less than half of it is void", (t) =>
   onVerifierHouse(t, async (house) => {
     await house.start();
-    const committed = Promise.withResolvers<void>();
-    house.hold = committed.promise;
+    const opening = Promise.withResolvers<void>();
+    house.holdOpening = opening.promise;
     await house.until(slotTime(1) + 40_000);
-    committed.resolve();
-    house.hold = undefined;
+    opening.resolve();
+    house.holdOpening = undefined;
     await settled(house, () => house.beacons.length === 2);
     await house.until(slotTime(3));
     const rows = await house.ledger.slots(0);
@@ -124,6 +124,48 @@ test("a slot that is opened so late that nodes have less than half of it is void
       [false, true, false, false],
     );
   }));
+
+test("what is still held somewhere delays no beacon, and the slots that wait are closed in the end, each as it stood at its end", (t) =>
+  onVerifierHouse(t, async (house) => {
+    const nodeId = await enrolled(house);
+    await house.start();
+    const committed = Promise.withResolvers<void>();
+    house.hold = committed.promise;
+    await house.until(slotTime(2) + 1);
+    assert.deepEqual(
+      house.beacons.map(({ slot }) => slot),
+      [0, 1, 2],
+    );
+    house.receivingSince = null;
+    await answer(house.ledger, nodeId, 0);
+    committed.resolve();
+    house.hold = undefined;
+    await settled(house, () => house.receiptsOf(nodeId).length === 1);
+    const rows = await house.ledger.slots(0);
+    assert.deepEqual(
+      rows.map(({ closedAt, voidReason }) => [closedAt !== null, voidReason]),
+      [
+        [true, null],
+        [true, null],
+        [false, null],
+      ],
+    );
+  }));
+
+for (const [disturbance, receivingSince] of [
+  ["lasts at its end", null],
+  ["ended when less than half of it was left", slotTime(0) + 31_000],
+] as const)
+  test(`a slot with a disturbance of the broker that ${disturbance} is void`, (t) =>
+    onVerifierHouse(t, async (house) => {
+      await house.start();
+      house.receivingSince = receivingSince;
+      await house.until(slotTime(1));
+      assert.notEqual((await house.ledger.slots(0))[0]?.voidReason, null);
+      house.receivingSince = slotTime(1);
+      await house.until(slotTime(2));
+      assert.equal((await house.ledger.slots(1))[0]?.voidReason, null);
+    }));
 
 test("a restart in the middle of a slot announces the same nonce again, and the slot counts", (t) =>
   onVerifierHouse(t, async (house) => {
@@ -178,13 +220,14 @@ test("an epoch is closed after its last slot, from what nodes answered and worke
       await work(house.ledger, busy, slot);
       await house.until(slotTime(slot + 1));
     }
-    assert.deepEqual(house.log.slice(-6), [
+    assert.deepEqual(house.log.slice(-7), [
       "openSlot",
       `beacons ${slotTimes(0, 6)}`,
       "beacon 6",
+      "closeSlot",
+      "receipt",
       "closeEpoch",
       "epoch 1",
-      "slot-changed",
     ]);
     const outcome = (await house.ledger.epoch(1))?.outcome;
     const of = (nodeId: NodeId) => outcome?.nodes.find((node) => node.nodeId === nodeId);

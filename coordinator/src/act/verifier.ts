@@ -28,28 +28,46 @@ export type VerifierActions = {
   now(): number;
   steps(clock: SlotClock): readonly SlotStep[];
   outcomeOf(facts: EpochFacts): EpochOutcome;
-  /** Everything that has arrived is committed: a slot is closed on complete data. */
-  flushed(): Promise<void>;
+  /** Since when messages come in without a disturbance, unix ms; null while they do not. */
+  receivingSince(): number | null;
+  /** Resolves when everything that reached the network before `at` is committed, or after `patienceMs`: slots are closed on complete data. */
+  committed(at: number, patienceMs: number): Promise<void>;
   /** The beacons of this epoch and the one before: what evidence may answer. */
   beaconsChanged(beacons: readonly Beacon[]): void;
   publishBeacon(payload: Buffer): void;
   publishReceipt(nodeId: NodeId, payload: Buffer): void;
-  slotChanged(): void;
   epochClosed(epoch: number): void;
   fault(error: unknown): void;
 };
 
 export type Verifier = { stop(): Promise<void> };
 
+type Ending = { committed: boolean; readonly voidReason: string | null };
+
 const retryMs = 1_000;
+/** A commit that takes longer than this is worth a second one. */
+const slowMs = 1_000;
+/**
+ * How long a slot's receipts wait for what a replica may still hold, and how long an epoch's outcome does. What is committed after its
+ * slot was closed counts as long as the epoch is open.
+ */
+const patience = { slotMs: 5_000, epochMs: 60_000 };
 
 export async function startVerifier(actions: VerifierActions): Promise<Verifier> {
   const { ledger, time, domain, verifier } = actions;
-  const readySince = actions.now();
+  const startedAt = actions.now();
   const beacons = new Map<Hex, Beacon>();
   let announced: number | null = null;
   let stopped = false;
-  let wake = () => {};
+  let awake = false;
+  let rouse = () => {};
+  /** Slots and epochs that are over and wait for what came in time. */
+  const endings = new Map<string, Ending>();
+
+  function wake(): void {
+    awake = true;
+    rouse();
+  }
 
   const oldestKept = () =>
     Math.max(0, Math.floor((actions.now() - time.genesisAt) / time.slotMs) - 2 * time.slotsPerEpoch);
@@ -72,16 +90,11 @@ export async function startVerifier(actions: VerifierActions): Promise<Verifier>
   async function open(step: Extract<SlotStep, { kind: "open" }>): Promise<void> {
     const { epoch, slot, opensAt, closesAt } = step;
     const nonce = hexOf(randomBytes(32));
-    await ledger.openSlot({
-      epoch,
-      slot,
-      nonce,
-      opensAt,
-      closesAt,
-      readyAt: Math.max(opensAt, actions.now()),
-      closedAt: null,
-      voidReason: null,
-    });
+    const row = { epoch, slot, nonce, opensAt, closesAt, closedAt: null, voidReason: null };
+    const readyAt = Math.max(opensAt, actions.now());
+    await ledger.openSlot({ ...row, readyAt });
+    // A ledger that took long has kept the nonce from the nodes for as long.
+    if (actions.now() - readyAt > slowMs) await ledger.openSlot({ ...row, readyAt: actions.now() });
     announce({ epoch, slot, nonce, opensAt, closesAt });
   }
 
@@ -118,28 +131,63 @@ export async function startVerifier(actions: VerifierActions): Promise<Verifier>
     actions.epochClosed(epoch);
   }
 
+  /** What is due is opened at once; what is over is closed when all that came in time is committed. */
   async function tick(): Promise<number> {
-    await actions.flushed();
     const now = actions.now();
-    const unfinishedEpochs = await ledger.unfinishedEpochs();
-    // However long the outage was: a slot that is still open belongs to an epoch without an outcome.
-    const [oldest] = unfinishedEpochs;
-    const rows = oldest === undefined ? [] : await ledger.slots(firstSlotOf(time, oldest));
-    const unclosed = rows.filter(({ closedAt }) => closedAt === null);
+    const { unclosed, unfinishedEpochs } = await standing();
+    const readySince = Math.max(startedAt, actions.receivingSince() ?? Number.MAX_SAFE_INTEGER);
+    const rowOf = (slot: number) => unclosed.find((row) => row.slot === slot);
     let until = now + retryMs;
     for (const step of actions.steps({ now, time, readySince, open: unclosed, announced, unfinishedEpochs })) {
-      if (step.kind === "close") await close(step);
-      else if (step.kind === "open") await open(step);
-      else if (step.kind === "resume")
-        await resume(
-          unclosed.find(({ slot }) => slot === step.slot),
-          step.readyAt,
-        );
-      else if (step.kind === "close-epoch") await closeEpoch(step.epoch);
+      if (step.kind === "open") await open(step);
+      else if (step.kind === "resume") await resume(rowOf(step.slot), step.readyAt);
+      else if (step.kind === "close") await closeWhenCommitted(step, rowOf(step.slot)?.closesAt ?? now);
+      else if (step.kind === "close-epoch") await closeEpochWhenCommitted(step.epoch);
       else until = step.until;
     }
-    actions.slotChanged();
     return until;
+  }
+
+  /** Whether everything before `at` is committed. Asks in the background, so that the next slot opens in time, and wakes the verifier. */
+  function isCommitted(what: string, at: number, patienceMs: number, voidReason: string | null = null): Ending {
+    const known = endings.get(what);
+    if (known) return known;
+    const ending: Ending = { committed: false, voidReason };
+    endings.set(what, ending);
+    actions
+      .committed(at, patienceMs)
+      .catch(actions.fault)
+      .finally(() => {
+        ending.committed = true;
+        wake();
+      });
+    return ending;
+  }
+
+  async function closeWhenCommitted(step: Extract<SlotStep, { kind: "close" }>, closesAt: number): Promise<void> {
+    const what = `slot ${step.slot}`;
+    // Whether it counts was decided when it ended: what is disturbed since then is no matter of this slot.
+    const { committed, voidReason } = isCommitted(what, closesAt, patience.slotMs, step.voidReason);
+    if (!committed) return;
+    await close({ ...step, voidReason });
+    endings.delete(what);
+  }
+
+  async function closeEpochWhenCommitted(epoch: number): Promise<void> {
+    const what = `epoch ${epoch}`;
+    const end = firstSlotOf(time, epoch + 1);
+    for (let slot = firstSlotOf(time, epoch); slot < end; slot++) if (endings.has(`slot ${slot}`)) return;
+    if (!isCommitted(what, time.genesisAt + end * time.slotMs, patience.epochMs).committed) return;
+    await closeEpoch(epoch);
+    endings.delete(what);
+  }
+
+  /** However long an outage was: a slot that is still open belongs to an epoch without an outcome. */
+  async function standing(): Promise<{ unclosed: readonly SlotRow[]; unfinishedEpochs: readonly number[] }> {
+    const unfinishedEpochs = await ledger.unfinishedEpochs();
+    const [oldest] = unfinishedEpochs;
+    const rows = oldest === undefined ? [] : await ledger.slots(firstSlotOf(time, oldest));
+    return { unclosed: rows.filter(({ closedAt }) => closedAt === null), unfinishedEpochs };
   }
 
   async function resume(row: SlotRow | undefined, readyAt: number): Promise<void> {
@@ -150,17 +198,18 @@ export async function startVerifier(actions: VerifierActions): Promise<Verifier>
 
   async function run(): Promise<void> {
     while (!stopped) {
+      awake = false;
       const until = await tick().catch((error: unknown) => {
         actions.fault(error);
         return actions.now() + retryMs;
       });
+      if (awake) continue;
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, Math.max(0, until - actions.now()));
-        wake = () => {
+        rouse = () => {
           clearTimeout(timer);
           resolve();
         };
-        if (stopped) wake();
       });
     }
   }

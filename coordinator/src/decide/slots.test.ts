@@ -40,10 +40,10 @@ describe("what is due", () => {
     ]);
   });
 
-  test("a slot is closed when the next begins, before that one is opened", () => {
+  test("a slot is closed when the next begins, after that one is opened", () => {
     const steps = slotSteps(clock({ now: at(6), readySince: at(5), open: [row(5)], announced: 5 }));
-    assert.deepEqual(kinds(steps), ["close 5", "open 6", "wait"]);
-    assert.deepEqual(steps[0], { kind: "close", slot: 5, voidReason: null });
+    assert.deepEqual(kinds(steps), ["open 6", "close 5", "wait"]);
+    assert.deepEqual(steps[1], { kind: "close", slot: 5, voidReason: null });
   });
 
   test("a slot that an earlier run opened is announced again while it lasts", () => {
@@ -54,7 +54,7 @@ describe("what is due", () => {
 
   test("an epoch is closed after its last slot, together with epochs left over from before", () => {
     const steps = slotSteps(clock({ now: at(8), open: [row(7)], announced: 7, unfinishedEpochs: [1, 2] }));
-    assert.deepEqual(kinds(steps), ["close 7", "open 8", "close-epoch 1", "close-epoch 2", "wait"]);
+    assert.deepEqual(kinds(steps), ["open 8", "close 7", "close-epoch 1", "close-epoch 2", "wait"]);
     assert.deepEqual(kinds(slotSteps(clock({ now: at(8) - 1, open: [row(7)], announced: 7, unfinishedEpochs: [2] }))), [
       "wait",
     ]);
@@ -64,14 +64,16 @@ describe("what is due", () => {
     const steps = slotSteps(
       clock({ now: at(90, 5), readySince: at(90), open: [row(2), row(3)], unfinishedEpochs: [1] }),
     );
-    assert.deepEqual(kinds(steps), ["close 2", "close 3", "open 90", "close-epoch 1", "wait"]);
+    assert.deepEqual(kinds(steps), ["open 90", "close 2", "close 3", "close-epoch 1", "wait"]);
     for (const step of steps) if (step.kind === "close") assert.match(step.voidReason ?? "", /not running/);
   });
 });
 
 describe("which slots count", () => {
   const closing = (readyAt: number, readySince = readyAt) => {
-    const [step] = slotSteps(clock({ now: at(6), readySince, open: [row(5, { readyAt })], announced: 5 }));
+    const step = slotSteps(clock({ now: at(6), readySince, open: [row(5, { readyAt })], announced: 5 })).find(
+      ({ kind }) => kind === "close",
+    );
     assert.ok(step?.kind === "close");
     return step.voidReason;
   };
@@ -84,7 +86,7 @@ describe("which slots count", () => {
   });
 
   test("a slot at whose end the verifier was not running is void, whoever opened it", () => {
-    assert.match(closing(at(5), at(6)) ?? "", /not running at the slot's end/);
+    assert.match(closing(at(5), at(6)) ?? "", /not running,.* at the slot's end/);
   });
 
   test("a verifier that came back just before the end and had no time to announce the slot leaves it void", () => {

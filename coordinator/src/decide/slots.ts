@@ -5,14 +5,11 @@ import type { SlotClock, SlotRow, SlotStep } from "../model.ts";
 /** A slot counts only when nodes had at least this part of it to answer in. */
 export const leastWindow = 0.5;
 
-/** Everything to be done at `now`, in order; ends with the step of waiting. */
+/** Everything to be done at `now`, in order: nodes wait for a beacon, so that is first. Ends with the step of waiting. */
 export function slotSteps(clock: SlotClock): SlotStep[] {
   const { now, time, readySince } = clock;
   const current = slotAt(time, now);
   const steps: SlotStep[] = [];
-  for (const row of clock.open)
-    if (row.slot < current)
-      steps.push({ kind: "close", slot: row.slot, voidReason: voidReasonOf(row, readySince, time) });
   const running = clock.open.find(({ slot }) => slot === current);
   if (running && clock.announced !== current) steps.push({ kind: "resume", slot: current, readyAt: readySince });
   if (!running && current >= 0) {
@@ -25,6 +22,9 @@ export function slotSteps(clock: SlotClock): SlotStep[] {
       closesAt: opensAt + time.slotMs,
     });
   }
+  for (const row of clock.open)
+    if (row.slot < current)
+      steps.push({ kind: "close", slot: row.slot, voidReason: voidReasonOf(row, readySince, time) });
   for (const epoch of clock.unfinishedEpochs)
     if (firstSlotOf(time, epoch + 1) <= current) steps.push({ kind: "close-epoch", epoch });
   steps.push({ kind: "wait", until: slotOpensAt(time, Math.max(current, -1) + 1) });
@@ -36,7 +36,7 @@ export function slotSteps(clock: SlotClock): SlotStep[] {
  * to answer in, counts for nobody.
  */
 function voidReasonOf(row: SlotRow, readySince: number, time: SlotTime): string | null {
-  if (readySince >= row.closesAt) return "the verifier was not running at the slot's end";
+  if (readySince >= row.closesAt) return "the verifier was not running, or not receiving, at the slot's end";
   if (row.closesAt - Math.max(row.readyAt, readySince) < leastWindow * time.slotMs)
     return "the verifier was ready for less than half of the slot";
   return null;

@@ -13,14 +13,14 @@ export type Violation = { readonly rule: Rule; readonly file: string; readonly d
 
 export const rules = {
   arrow:
-    "packages import only along the arrows protocol <- programs and contracts/abi <- coordinator, dashboards, localnet",
+    "packages import only along the arrows protocol <- programs and contracts/abi <- coordinator, dashboards, localnet; neighbours is for tests and the laboratory",
   door: "a package is entered only through its one door, and relative imports never leave a package",
   manifest: "what a package imports of this house stands in its package.json",
   "one-door": "a package.json offers at most one door in its exports",
   stage:
-    "in node-runtime/src and coordinator/src every file is of a stage, or is main, pipeline, settings, model, fault or admission-thread",
+    "in node-runtime/src and coordinator/src every file is of a stage, or is main, pipeline, settings, model, fault, admission-thread, command-line or a command",
   "stage-arrow":
-    "a stage imports itself, model and fault; only pipeline joins stages; main imports pipeline, settings and, to open the edges, wire, store and validate; admission-thread imports validate",
+    "a stage imports itself, model and fault; only pipeline joins stages; main imports pipeline, settings, the commands and, to open the edges, wire, store and validate; a command what it needs; admission-thread imports validate",
   model: "model.ts of a staged package holds types only and imports nothing but types",
   sql: "SQL and its drivers stay in store/",
   pure: "validate/ and decide/ have no clock, no randomness and no I/O",
@@ -32,18 +32,29 @@ export type Rule = keyof typeof rules;
 /** Which doors of other packages each package may use. A package that is not named here may use none. */
 const arrows: Readonly<Record<string, readonly string[]>> = {
   "node-runtime": ["protocol"],
-  coordinator: ["protocol", "contracts"],
+  coordinator: ["protocol", "contracts", "neighbours"],
   flows: ["protocol"],
   "dashboards/web": ["protocol"],
   hardware: ["protocol"],
-  localnet: ["protocol", "contracts"],
+  localnet: ["protocol", "contracts", "neighbours"],
 };
 /** The page takes types only: what it imported at run time, every visitor would download. */
 const typesOnly = "dashboards/web";
 
 const stagedPackages = ["node-runtime", "coordinator"];
 const stages = ["wire", "validate", "store", "decide", "act"] as const;
-const besideStages = ["main", "pipeline", "settings", "model", "fault", "admission-thread"] as const;
+const besideStages = [
+  "main",
+  "pipeline",
+  "settings",
+  "model",
+  "fault",
+  "admission-thread",
+  "command-line",
+  "access-command",
+  "ledger-command",
+  "size-command",
+] as const;
 type Part = (typeof stages)[number] | (typeof besideStages)[number];
 
 const reach: Readonly<Record<Part, readonly Part[]>> = {
@@ -52,8 +63,23 @@ const reach: Readonly<Record<Part, readonly Part[]>> = {
   store: ["store", "model", "fault"],
   decide: ["decide", "model", "fault"],
   act: ["act", "model", "fault"],
-  pipeline: [...stages, ...besideStages],
-  main: ["pipeline", "settings", "model", "fault", "wire", "store", "validate"],
+  pipeline: [...stages, "settings", "model", "fault", "admission-thread"],
+  main: [
+    "pipeline",
+    "settings",
+    "model",
+    "fault",
+    "wire",
+    "store",
+    "validate",
+    "access-command",
+    "ledger-command",
+    "size-command",
+  ],
+  "command-line": ["fault"],
+  "access-command": ["command-line", "decide", "validate", "wire", "model", "fault"],
+  "ledger-command": ["command-line", "decide", "store", "wire", "model", "fault"],
+  "size-command": ["decide", "model", "fault"],
   "admission-thread": ["validate", "model", "fault"],
   settings: ["model", "fault"],
   model: [],
@@ -62,11 +88,11 @@ const reach: Readonly<Record<Part, readonly Part[]>> = {
 
 const longestFile = 600;
 const bannedWords = ["util", "utils", "helper", "helpers", "common", "shared", "misc", "base", "manager", "managers"];
-const sqlDrivers = ["better-sqlite3", "pg", "kysely", "node:sqlite"];
+const sqlDrivers = ["better-sqlite3", "pg", "pg-copy-streams", "kysely", "node:sqlite"];
 const sqlText =
   /^\s*(?:SELECT\s[\s\S]*\bFROM\b|INSERT\s+(?:OR\s+\w+\s+)?INTO\b|UPDATE\s+\w+\s+SET\b|DELETE\s+FROM\b|(?:CREATE|DROP|ALTER)\s+(?:TABLE|INDEX|TRIGGER|VIEW)\b|PRAGMA\s|BEGIN\s+(?:IMMEDIATE|EXCLUSIVE)\b)/i;
 const effectModules =
-  /^(?:node:)?(?:fs|fs\/promises|net|tls|dgram|dns|http|https|http2|child_process|worker_threads|cluster|timers|timers\/promises|os|perf_hooks)$|^(?:mqtt|aedes|fastify|serialport|better-sqlite3|pg|onnxruntime-node|pm2)$/;
+  /^(?:node:)?(?:fs|fs\/promises|net|tls|dgram|dns|http|https|http2|child_process|worker_threads|cluster|timers|timers\/promises|os|perf_hooks)$|^(?:mqtt|aedes|fastify|serialport|better-sqlite3|pg|pg-copy-streams|nats|mqtt-packet|nkeys\.js|onnxruntime-node|pm2)$/;
 const effectNames: Readonly<Record<string, readonly string[]>> = {
   Date: ["now"],
   Math: ["random"],

@@ -3,18 +3,26 @@
  * installed by apt-get first. Ends like npm test.
  */
 import { spawnSync } from "node:child_process";
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, existsSync, readdirSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { closingLine, findTests, runTests, testFolders } from "./test-run.ts";
 
-/** Debian packages the suites use, with the program each brings. */
-const neighbours: readonly { readonly program: string; readonly packageName: string }[] = [
+/** Debian packages the suites use, with the program each brings; `below`: folders with a folder per version, where it is not on the path. */
+const neighbours: readonly { readonly program: string; readonly packageName: string; readonly below?: string }[] = [
   { program: "socat", packageName: "socat" },
   { program: "chromium", packageName: "chromium" },
+  { program: "initdb", packageName: "postgresql", below: "/usr/lib/postgresql" },
+  { program: "mosquitto", packageName: "mosquitto" },
+  { program: "nats-server", packageName: "nats-server" },
+  { program: "ip", packageName: "iproute2" },
+  { program: "iptables", packageName: "iptables" },
+  { program: "faketime", packageName: "faketime" },
 ];
 
-function onPath(program: string): boolean {
-  return (process.env.PATH ?? "").split(delimiter).some((folder) => {
+function isThere(program: string, below?: string): boolean {
+  const versions = below === undefined || !existsSync(below) ? [] : readdirSync(below);
+  const folders = versions.map((version) => join(below ?? "", version, "bin"));
+  return [...(process.env.PATH ?? "").split(delimiter), ...folders].some((folder) => {
     try {
       accessSync(join(folder, program), constants.X_OK);
       return true;
@@ -28,9 +36,9 @@ function onPath(program: string): boolean {
 function install(packages: readonly string[]): string | undefined {
   const names = packages.join(" ");
   const remedy = `install it by hand, then run this again: apt-get install ${names}`;
-  if (!onPath("apt-get")) return `${names} is missing and there is no apt-get here; ${remedy}`;
+  if (!isThere("apt-get")) return `${names} is missing and there is no apt-get here; ${remedy}`;
   const asRoot = process.getuid?.() === 0;
-  if (!asRoot && !onPath("sudo")) return `${names} is missing and only root may install it; ${remedy}`;
+  if (!asRoot && !isThere("sudo")) return `${names} is missing and only root may install it; ${remedy}`;
   console.log(`installing ${names} with apt-get`);
   for (const args of [["update"], ["install", "--yes", "--no-install-recommends", ...packages]]) {
     const command = [
@@ -51,7 +59,9 @@ function install(packages: readonly string[]): string | undefined {
 }
 
 const root = dirname(import.meta.dirname);
-const missing = neighbours.filter(({ program }) => !onPath(program)).map(({ packageName }) => packageName);
+const missing = neighbours
+  .filter(({ program, below }) => !isThere(program, below))
+  .map(({ packageName }) => packageName);
 const trouble = missing.length === 0 ? undefined : install(missing);
 if (trouble !== undefined) {
   console.error(trouble);

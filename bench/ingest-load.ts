@@ -2,10 +2,12 @@
  * The load of the ingest benchmark, in a process of its own: simulated nodes with real keys, each on its own MQTT connection, send
  * signed batches made beforehand and wait for storage receipts. Raw sockets, because a full client would use up the second core.
  *
- * Started by bench/ingest.ts with a JSON plan on the command line; prints one JSON line per state: {"ready":..}, {"done":..}.
+ * Started with a JSON plan on the command line, or, when that is too long, as the first line of standard input: then a second line lets
+ * it begin. Prints one JSON line per state: {"ready":..}, {"done":..}.
  */
 import { createPrivateKey } from "node:crypto";
 import { connect, type Socket } from "node:net";
+import { createInterface } from "node:readline";
 import {
   type BootId,
   encodeBatch,
@@ -16,11 +18,21 @@ import {
   signerOf,
   topicsOf,
 } from "@cairn/protocol";
+import {
+  connectPacket,
+  packet,
+  packetTypes,
+  publishAtQos1,
+  subscribePacket,
+  takePackets,
+  text,
+} from "./mqtt-packets.ts";
 
 export type LoadPlan = {
   readonly port: number;
   readonly network: string;
-  readonly keys: readonly { nodeId: NodeId; privateKey: string }[];
+  /** `password`: what a broker beside the coordinator asks for; the embedded one takes the token. */
+  readonly keys: readonly { nodeId: NodeId; privateKey: string; password?: string }[];
   readonly batchesPerKey: number;
   readonly readingsPerBatch: number;
   /** Batches of one node that may wait for their receipt. */
@@ -29,7 +41,9 @@ export type LoadPlan = {
   readonly run: number;
 };
 
-const plan = JSON.parse(process.argv[2] ?? "") as LoadPlan;
+const [, , given] = process.argv;
+const lines = given === undefined ? createInterface({ input: process.stdin })[Symbol.asyncIterator]() : undefined;
+const plan = JSON.parse(given ?? (await lines?.next())?.value ?? "") as LoadPlan;
 const topics = topicsOf(plan.network);
 const series = ["load.a", "load.b", "load.c", "load.d", "load.e"];
 
@@ -45,23 +59,6 @@ function readingsOf(key: number, sequence: number): Reading[] {
   }));
 }
 
-/** MQTT 3.1.1 fixed header: type and flags, then the remaining length. */
-function packet(first: number, ...parts: Buffer[]): Buffer {
-  const body = Buffer.concat(parts);
-  const length: number[] = [];
-  let rest = body.length;
-  do {
-    length.push((rest & 0x7f) | (rest > 0x7f ? 0x80 : 0));
-    rest >>= 7;
-  } while (rest > 0);
-  return Buffer.concat([Buffer.of(first, ...length), body]);
-}
-
-function text(value: string): Buffer {
-  const bytes = Buffer.from(value);
-  return Buffer.concat([Buffer.of(bytes.length >> 8, bytes.length & 0xff), bytes]);
-}
-
 class SimulatedNode {
   readonly #batches: Buffer[];
   readonly #connect: Buffer;
@@ -70,9 +67,9 @@ class SimulatedNode {
   #socket: Socket | undefined;
   #sent = 0;
   #stored = 0;
-  #pending: Buffer = Buffer.alloc(0);
+  #pending: Buffer | undefined;
 
-  constructor(nodeId: NodeId, privateKey: string, index: number, done: () => void) {
+  constructor({ nodeId, privateKey, password }: LoadPlan["keys"][number], index: number, done: () => void) {
     const signer = signerOf(createPrivateKey(privateKey));
     const boot = Buffer.from(`${nodeId}${plan.run}`).subarray(-16).toString("hex") as BootId;
     const topic = topics.node(nodeId, "batch");
@@ -83,18 +80,11 @@ class SimulatedNode {
       const payload = encodeBatch({ boot, bootCount: plan.run, sequence, dropped: [], readings }, nodeId, signer);
       if (payload.length > limits.messageBytes) throw new Error("a batch of the load is too large");
       const id = 1 + (at % 65_535);
-      return packet(0x32, text(topic), Buffer.of(id >> 8, id & 0xff), payload);
+      return packet(publishAtQos1, text(topic), Buffer.of(id >> 8, id & 0xff), payload);
     });
-    const password = encodeCredential(plan.network, nodeId, Date.now(), signer);
-    this.#connect = packet(
-      0x10,
-      text("MQTT"),
-      Buffer.of(4, 0b1100_0010, 0x0e, 0x10),
-      text(nodeId),
-      text(nodeId),
-      text(password),
-    );
-    this.#subscribe = packet(0x82, Buffer.of(0, 1), text(topics.receipt(nodeId)), Buffer.of(0));
+    const credential = password ?? encodeCredential(plan.network, nodeId, Date.now(), signer);
+    this.#connect = connectPacket(nodeId, nodeId, credential);
+    this.#subscribe = subscribePacket(topics.receipt(nodeId));
   }
 
   /** Resolves when the broker has answered the subscription. */
@@ -123,27 +113,13 @@ class SimulatedNode {
   }
 
   #receive(chunk: Buffer, subscribed: () => void): void {
-    this.#pending = this.#pending.length > 0 ? Buffer.concat([this.#pending, chunk]) : chunk;
-    for (;;) {
-      let length = 0;
-      let at = 1;
-      for (let shift = 0; ; shift += 7) {
-        const byte = this.#pending[at];
-        if (byte === undefined) return;
-        at += 1;
-        length += (byte & 0x7f) << shift;
-        if (byte < 0x80) break;
-      }
-      if (this.#pending.length < at + length) return;
-      this.#packet(this.#pending[0] ?? 0, this.#pending.subarray(at, at + length), subscribed);
-      this.#pending = this.#pending.subarray(at + length);
-    }
+    this.#pending = takePackets(this.#pending, chunk, (first, body) => this.#packet(first, body, subscribed));
   }
 
   #packet(first: number, body: Buffer, subscribed: () => void): void {
     const type = first >> 4;
-    if (type === 9) subscribed();
-    if (type !== 3) return;
+    if (type === packetTypes.suback) subscribed();
+    if (type !== packetTypes.publish) return;
     const topicLength = body.readUInt16BE(0);
     const qos = (first >> 1) & 3;
     const receipt = body.subarray(2 + topicLength + (qos > 0 ? 2 : 0)).toString("latin1");
@@ -162,8 +138,8 @@ function say(message: Record<string, unknown>): void {
 let left = plan.keys.length;
 let startedAt = 0;
 const nodes = plan.keys.map(
-  ({ nodeId, privateKey }, index) =>
-    new SimulatedNode(nodeId, privateKey, index, () => {
+  (key, index) =>
+    new SimulatedNode(key, index, () => {
       left -= 1;
       if (left > 0) return;
       const seconds = (performance.now() - startedAt) / 1000;
@@ -173,6 +149,9 @@ const nodes = plan.keys.map(
     }),
 );
 for (const node of nodes) await node.connect();
+say({ ready: true });
+await lines?.next();
+process.stdin.destroy();
 const cpu = process.cpuUsage();
 startedAt = performance.now();
 for (const node of nodes) node.send();

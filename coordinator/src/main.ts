@@ -214,7 +214,7 @@ dispatch(process.argv.slice(2)).then(
   },
   (error: unknown) => {
     const fault = error as Error & { code?: string };
-    process.stderr.write(`cairn-coordinator: ${fault.message}\n`);
+    process.stderr.write(`cairn-coordinator: ${fault.message}${fault.code ? ` (${fault.code})` : ""}\n`);
     process.exit(refusals.has(fault.code ?? "") ? refusedExit : 1);
   },
 );

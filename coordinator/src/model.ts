@@ -147,7 +147,7 @@ export type OrderRules = {
   evidence(state: BootState, boot: BootId, bootCount: number): Rejection | null;
 };
 
-/** One slot of the verifier's clock. `readyAt`: from when the verifier could receive answers, unix ms. */
+/** One slot of the verifier's clock. `readyAt`: since when nodes could have its beacon, unix ms; its end while none was sent. */
 export type SlotRow = Beacon & {
   readonly readyAt: number;
   readonly closedAt: number | null;
@@ -240,15 +240,15 @@ export type SlotStep =
       readonly opensAt: number;
       readonly closesAt: number;
     }
-  /** The slot was opened by an earlier run and still lasts: announce its beacon again. */
-  | { readonly kind: "resume"; readonly slot: number; readonly readyAt: number }
+  /** The slot was opened by an earlier run, or by another replica, and still lasts: announce its beacon again. */
+  | { readonly kind: "resume"; readonly slot: number }
   | { readonly kind: "close-epoch"; readonly epoch: number }
   | { readonly kind: "wait"; readonly until: number };
 
 export type SlotClock = {
   readonly now: number;
   readonly time: SlotTime;
-  /** When this run began to receive, unix ms. */
+  /** Since when messages of nodes come in without a disturbance, unix ms. */
   readonly readySince: number;
   /** Slots not yet closed, ascending. */
   readonly open: readonly SlotRow[];

@@ -20,6 +20,8 @@ export type VerifierHouse = {
   receiptsOf(nodeId: NodeId): readonly Extract<Receipt, { kind: "slots" }>["receipt"][];
   /** Starts a verifier and waits for its first round. */
   start(): Promise<void>;
+  /** Another replica, which received all the time, takes over. */
+  takeOver(): Promise<void>;
   /** Ends the process: stops the verifier and opens the ledger again. */
   restart(): Promise<void>;
   /** Moves the clock to a moment, round by round, as the verifier wakes. */
@@ -57,6 +59,12 @@ export async function onVerifierHouse(t: TestContext, body: (house: VerifierHous
     holdOpening: undefined,
     breakOnce: undefined,
     async start() {
+      house.receivingSince = Date.now();
+      running = await startVerifier(actions());
+      await rest();
+    },
+    async takeOver() {
+      await running?.stop();
       running = await startVerifier(actions());
       await rest();
     },

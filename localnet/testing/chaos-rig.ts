@@ -137,6 +137,7 @@ export async function openRig(plan: RigPlan): Promise<Rig> {
     () => run("umount", "--lazy", disk),
     places.close,
   ];
+  let explain = () => {};
   const close = async () => {
     for (const step of closing.splice(0).reverse()) await step();
   };
@@ -157,7 +158,22 @@ export async function openRig(plan: RigPlan): Promise<Rig> {
       }),
     });
     closing.push(() => laboratory.close());
+    explain = () => {
+      for (const { name } of laboratory.coordinators) say(`log of ${name}:\n${troublesIn(laboratory.log(name))}`);
+    };
+    const down = new Set<string>();
     for (const coordinator of laboratory.coordinators) coordinator.start();
+    // As a service unit does: what has ended by itself is started again.
+    const supervisor = setInterval(() => {
+      for (const coordinator of laboratory.coordinators) {
+        if (coordinator.isRunning() || down.has(coordinator.name)) continue;
+        say(
+          `${coordinator.name} has ended by itself and is started again:\n${troublesIn(laboratory.log(coordinator.name))}`,
+        );
+        coordinator.start();
+      }
+    }, 1_000);
+    closing.push(() => clearInterval(supervisor));
     await Promise.all(laboratory.coordinators.map((coordinator) => coordinator.ready()));
     const journal = openJournal(journalFile);
     const logins = laboratory.logins ?? "";
@@ -180,7 +196,7 @@ export async function openRig(plan: RigPlan): Promise<Rig> {
       journal,
     });
     closing.push(() => fleet.stop());
-    const rig = { plan, laboratory, fleet, places, clocks, disk };
+    const rig = { plan, laboratory, fleet, places, clocks, disk, down };
     await well(rig);
     say(`${nodes} nodes are connected to ${brokers} brokers, ${coordinators} coordinators are well`);
     return {
@@ -196,9 +212,16 @@ export async function openRig(plan: RigPlan): Promise<Rig> {
       close,
     };
   } catch (error) {
+    explain();
     await close();
     throw error;
   }
+}
+
+/** The last lines of a log that tell of trouble, or its end. */
+export function troublesIn(log: string): string {
+  const lines = log.split("\n").filter((line) => line !== "" && !line.includes('"level":30'));
+  return lines.slice(-12).join("\n").slice(-4_000) || log.slice(-1_000);
 }
 
 type Parts = {
@@ -208,6 +231,8 @@ type Parts = {
   readonly places: ReturnType<typeof openNamespaces>;
   readonly clocks: readonly string[];
   readonly disk: string;
+  /** Names of coordinators that are meant to be down. */
+  readonly down: Set<string>;
 };
 
 /** What a fault did, and how it is taken back. `hit`: index of the coordinator that kept the slots, where it was hit. */
@@ -232,7 +257,7 @@ async function strike(rig: Parts, together: readonly Fault[], holdMs: number): P
 }
 
 async function inject(rig: Parts, fault: Fault, holder: number): Promise<Injected> {
-  const { laboratory, places, clocks, disk } = rig;
+  const { laboratory, places, clocks, disk, down } = rig;
   const { coordinators: all, brokers: servers, postgres } = laboratory;
   const coordinator = all[holder];
   const place = `coordinator-${holder + 1}`;
@@ -250,8 +275,15 @@ async function inject(rig: Parts, fault: Fault, holder: number): Promise<Injecte
       await postgres.server.kill();
       return { heal: () => postgres.server.start() };
     case "kill-coordinator":
+      down.add(coordinator.name);
       await coordinator.end("SIGKILL");
-      return { hit: holder, heal: () => coordinator.start() };
+      return {
+        hit: holder,
+        heal() {
+          coordinator.start();
+          down.delete(coordinator.name);
+        },
+      };
     case "pause-coordinator":
       coordinator.signal("SIGSTOP");
       return { hit: holder, heal: () => coordinator.signal("SIGCONT") };
@@ -385,7 +417,7 @@ async function facts({ postgres }: Laboratory): Promise<EpochFacts[]> {
   }>(
     postgres.url,
     `select epoch.epoch, epoch.slots_void,
-       (select sum(slots_expected - slots_attested) from epoch_node where epoch_node.epoch = epoch.epoch) as missed,
+       (select sum(slots_expected - epoch_node.slots_void - slots_attested) from epoch_node where epoch_node.epoch = epoch.epoch) as missed,
        (select array_agg(nodes_root order by operator) from epoch_operator where epoch_operator.epoch = epoch.epoch) as roots,
        (select array_agg(amount order by operator) from epoch_operator where epoch_operator.epoch = epoch.epoch) as amounts
      from epoch order by epoch.epoch`,

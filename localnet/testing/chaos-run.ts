@@ -6,7 +6,16 @@
  * Faults joined by a plus come together. The seed makes the fleet, and the combinations when no faults are named.
  */
 import { parseArgs } from "node:util";
-import { combinationsOf, type Fault, faults, openRig, type Recovery, rigMissing, type Tally } from "./chaos-rig.ts";
+import {
+  combinationsOf,
+  type Fault,
+  faults,
+  openRig,
+  type Recovery,
+  rigMissing,
+  type Tally,
+  troublesIn,
+} from "./chaos-rig.ts";
 
 export type ChaosResult = { readonly seed: string; readonly recoveries: readonly Recovery[]; readonly tally: Tally };
 
@@ -16,7 +25,7 @@ const { values } = parseArgs({
     nodes: { type: "string", default: "2000" },
     faults: { type: "string" },
     combinations: { type: "string", default: "0" },
-    "slot-seconds": { type: "string", default: "15" },
+    "slot-seconds": { type: "string", default: "20" },
     "slots-per-epoch": { type: "string", default: "2" },
     "hold-seconds": { type: "string", default: "10" },
     epochs: { type: "string", default: "0" },
@@ -48,7 +57,6 @@ const rig = await openRig({
   slotSeconds: Number(values["slot-seconds"]),
   slotsPerEpoch: Number(values["slots-per-epoch"]),
 });
-const folder = rig.laboratory.folder;
 try {
   const recoveries: Recovery[] = [];
   for (const together of strikes) recoveries.push(await rig.strike(together, Number(values["hold-seconds"]) * 1000));
@@ -56,9 +64,7 @@ try {
   const tally = await rig.tally();
   process.stdout.write(`${JSON.stringify({ seed, recoveries, tally } satisfies ChaosResult)}\n`);
 } catch (error) {
-  say(
-    `logs of ${folder}:\n${rig.laboratory.coordinators.map(({ name }) => rig.laboratory.log(name).slice(-4_000)).join("\n")}`,
-  );
+  for (const { name } of rig.laboratory.coordinators) say(`log of ${name}:\n${troublesIn(rig.laboratory.log(name))}`);
   throw error;
 } finally {
   await rig.close();

@@ -23,7 +23,7 @@ describe(`a network of ${nodes} nodes, seed ${seed}`, { skip, concurrency: false
 
   before(async () => {
     twin = await undisturbed();
-    rig = await openRig({ seed, nodes, slotSeconds: 15, slotsPerEpoch: 2, say: say(undefined) });
+    rig = await openRig({ seed, nodes, slotSeconds: 20, slotsPerEpoch: 2, say: say(undefined) });
     // The epoch in which the fleet came is not whole, nor is the one that runs now.
     firstWhole = (await rig.epochsClosed()) + 2;
   });

@@ -3,7 +3,7 @@ import { type TestContext, test } from "node:test";
 import type { NodeId } from "@cairn/protocol";
 import { bootId, makeDevice } from "../../testing/devices.ts";
 import { slotsOf, slotTime } from "../../testing/founding.ts";
-import { batchInput, evidenceInput } from "../../testing/inputs.ts";
+import { batchInput, evidenceInput, slotRow } from "../../testing/inputs.ts";
 import { send } from "../../testing/ledger/admission.ts";
 import { bitsOf, onVerifierHouse, type VerifierHouse } from "../../testing/verifying.ts";
 import type { Ledger } from "../model.ts";
@@ -11,7 +11,7 @@ import type { Ledger } from "../model.ts";
 test("a slot begins with its row in the ledger, then its nonce is known to judges, then the signed beacon goes out", (t) =>
   onVerifierHouse(t, async (house) => {
     await house.start();
-    assert.deepEqual(house.log, ["openSlot", "beacons 0", "beacon 0"]);
+    assert.deepEqual(house.log, ["openSlot", "beacons 0", "beacon 0", "openSlot"]);
     const [beacon] = house.beacons;
     const [row] = await house.ledger.slots(0);
     assert.partialDeepStrictEqual(row, { ...without(beacon, "verifier"), readyAt: slotTime(0), closedAt: null });
@@ -36,7 +36,7 @@ test("the next slot is opened at once, then the one that is over is closed and i
     await answer(house.ledger, nodeId, 0);
     house.log.length = 0;
     await house.until(slotTime(1));
-    assert.deepEqual(house.log, ["openSlot", "beacons 0,1", "beacon 1", "closeSlot", "receipt"]);
+    assert.deepEqual(house.log, ["openSlot", "beacons 0,1", "beacon 1", "openSlot", "closeSlot", "receipt"]);
     assert.partialDeepStrictEqual((await house.ledger.slots(0))[0], { closedAt: slotTime(1), voidReason: null });
   }));
 
@@ -180,10 +180,41 @@ test("a restart in the middle of a slot announces the same nonce again, and the 
     await answer(house.ledger, nodeId, 0);
     await house.until(slotTime(1));
     assert.partialDeepStrictEqual((await house.ledger.slots(0))[0], {
-      readyAt: slotTime(0) + 25_000,
+      readyAt: slotTime(0),
       voidReason: null,
     });
     assert.equal(house.receiptsOf(nodeId).length, 1);
+  }));
+
+test("a replica that takes over late in a slot goes on with it: messages came in all the time, so it counts", (t) =>
+  onVerifierHouse(t, async (house) => {
+    const nodeId = await enrolled(house);
+    await house.start();
+    await house.until(slotTime(0) + 50_000);
+    await house.takeOver();
+    assert.deepEqual(
+      house.beacons.map(({ slot }) => slot),
+      [0, 0],
+    );
+    await answer(house.ledger, nodeId, 0);
+    await house.until(slotTime(1));
+    assert.equal((await house.ledger.slots(0))[0]?.voidReason, null);
+    assert.equal(house.receiptsOf(nodeId).length, 1);
+  }));
+
+test("a slot whose beacon was stored, but not sent before the replica died, counts from when another one sent it", (t) =>
+  onVerifierHouse(t, async (house) => {
+    await house.ledger.openSlot({ ...slotRow(0), readyAt: slotTime(1) });
+    await house.ledger.openSlot({ ...slotRow(1), readyAt: slotTime(2) });
+    house.sleepUntil(slotTime(1) + 31_000);
+    await house.start();
+    assert.equal((await house.ledger.slots(1))[0]?.readyAt, slotTime(1) + 31_000);
+    await house.until(slotTime(2));
+    const rows = await house.ledger.slots(0);
+    assert.deepEqual(
+      rows.map(({ voidReason }) => voidReason !== null),
+      [true, true, false],
+    );
   }));
 
 test("a slot during which the verifier came back too late is void, and nobody gets a receipt for it", (t) =>
@@ -220,10 +251,11 @@ test("an epoch is closed after its last slot, from what nodes answered and worke
       await work(house.ledger, busy, slot);
       await house.until(slotTime(slot + 1));
     }
-    assert.deepEqual(house.log.slice(-7), [
+    assert.deepEqual(house.log.slice(-8), [
       "openSlot",
       `beacons ${slotTimes(0, 6)}`,
       "beacon 6",
+      "openSlot",
       "closeSlot",
       "receipt",
       "closeEpoch",

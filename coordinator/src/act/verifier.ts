@@ -45,8 +45,6 @@ export type Verifier = { stop(): Promise<void> };
 type Ending = { committed: boolean; readonly voidReason: string | null };
 
 const retryMs = 1_000;
-/** A commit that takes longer than this is worth a second one. */
-const slowMs = 1_000;
 /**
  * How long a slot's receipts wait for what a replica may still hold, and how long an epoch's outcome does. What is committed after its
  * slot was closed counts as long as the epoch is open.
@@ -55,7 +53,6 @@ const patience = { slotMs: 5_000, epochMs: 60_000 };
 
 export async function startVerifier(actions: VerifierActions): Promise<Verifier> {
   const { ledger, time, domain, verifier } = actions;
-  const startedAt = actions.now();
   const beacons = new Map<Hex, Beacon>();
   let announced: number | null = null;
   let stopped = false;
@@ -91,11 +88,18 @@ export async function startVerifier(actions: VerifierActions): Promise<Verifier>
     const { epoch, slot, opensAt, closesAt } = step;
     const nonce = hexOf(randomBytes(32));
     const row = { epoch, slot, nonce, opensAt, closesAt, closedAt: null, voidReason: null };
-    const readyAt = Math.max(opensAt, actions.now());
-    await ledger.openSlot({ ...row, readyAt });
-    // A ledger that took long has kept the nonce from the nodes for as long.
-    if (actions.now() - readyAt > slowMs) await ledger.openSlot({ ...row, readyAt: actions.now() });
-    announce({ epoch, slot, nonce, opensAt, closesAt });
+    await ledger.openSlot({ ...row, readyAt: closesAt });
+    await announceStored({ ...row, readyAt: closesAt });
+  }
+
+  /** Only when its beacon is out, the row says so: whoever takes over in between announces it, and a slot that nobody heard of is void. */
+  async function announceStored(row: SlotRow): Promise<void> {
+    announce(row);
+    if (row.readyAt >= row.closesAt) await ledger.openSlot({ ...row, readyAt: Math.max(row.opensAt, actions.now()) });
+  }
+
+  async function resume(row: SlotRow | undefined): Promise<void> {
+    if (row) await announceStored(row);
   }
 
   async function close(step: Extract<SlotStep, { kind: "close" }>): Promise<void> {
@@ -135,12 +139,12 @@ export async function startVerifier(actions: VerifierActions): Promise<Verifier>
   async function tick(): Promise<number> {
     const now = actions.now();
     const { unclosed, unfinishedEpochs } = await standing();
-    const readySince = Math.max(startedAt, actions.receivingSince() ?? Number.MAX_SAFE_INTEGER);
+    const readySince = actions.receivingSince() ?? Number.MAX_SAFE_INTEGER;
     const rowOf = (slot: number) => unclosed.find((row) => row.slot === slot);
     let until = now + retryMs;
     for (const step of actions.steps({ now, time, readySince, open: unclosed, announced, unfinishedEpochs })) {
       if (step.kind === "open") await open(step);
-      else if (step.kind === "resume") await resume(rowOf(step.slot), step.readyAt);
+      else if (step.kind === "resume") await resume(rowOf(step.slot));
       else if (step.kind === "close") await closeWhenCommitted(step, rowOf(step.slot)?.closesAt ?? now);
       else if (step.kind === "close-epoch") await closeEpochWhenCommitted(step.epoch);
       else until = step.until;
@@ -188,12 +192,6 @@ export async function startVerifier(actions: VerifierActions): Promise<Verifier>
     const [oldest] = unfinishedEpochs;
     const rows = oldest === undefined ? [] : await ledger.slots(firstSlotOf(time, oldest));
     return { unclosed: rows.filter(({ closedAt }) => closedAt === null), unfinishedEpochs };
-  }
-
-  async function resume(row: SlotRow | undefined, readyAt: number): Promise<void> {
-    if (!row) return;
-    await ledger.openSlot({ ...row, readyAt });
-    announce(row);
   }
 
   async function run(): Promise<void> {

@@ -48,7 +48,7 @@ describe("what is due", () => {
 
   test("a slot that an earlier run opened is announced again while it lasts", () => {
     const steps = slotSteps(clock({ now: at(5, 3_000), readySince: at(5, 2_900), open: [row(5)] }));
-    assert.deepEqual(steps[0], { kind: "resume", slot: 5, readyAt: at(5, 2_900) });
+    assert.deepEqual(steps[0], { kind: "resume", slot: 5 });
     assert.deepEqual(kinds(steps), ["resume 5", "wait"]);
   });
 
@@ -173,7 +173,6 @@ function createWorld() {
     if (step.kind === "resume") {
       const known = rowOf(step.slot);
       assert.ok(known.closedAt === null && now < known.closesAt);
-      rows.set(step.slot, { ...known, readyAt: step.readyAt });
       return step.slot;
     }
     if (step.kind === "close") {

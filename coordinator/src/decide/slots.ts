@@ -11,7 +11,7 @@ export function slotSteps(clock: SlotClock): SlotStep[] {
   const current = slotAt(time, now);
   const steps: SlotStep[] = [];
   const running = clock.open.find(({ slot }) => slot === current);
-  if (running && clock.announced !== current) steps.push({ kind: "resume", slot: current, readyAt: readySince });
+  if (running && clock.announced !== current) steps.push({ kind: "resume", slot: current });
   if (!running && current >= 0) {
     const opensAt = slotOpensAt(time, current);
     steps.push({

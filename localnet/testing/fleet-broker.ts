@@ -46,7 +46,8 @@ export type ScriptedBroker = {
   connections(): number;
   /** Wills of connections that ended without a goodbye. */
   readonly wills: readonly string[];
-  beacon(slot: number, slotMs: number, key?: Uint8Array): void;
+  /** Publishes a beacon; returns how to publish the very same again. */
+  beacon(slot: number, slotMs: number, key?: Uint8Array): () => void;
   coordinator(online: boolean): void;
   /** Forgets that it stored anything behind `upTo`, as a ledger restored from yesterday. */
   forget(nodeId: NodeId, upTo: number): void;
@@ -183,7 +184,10 @@ export async function openScriptedBroker(keep = true): Promise<ScriptedBroker> {
       const nonce: Hex = `0x${randomBytes(32).toString("hex")}`;
       const opensAt = Date.now();
       const beacon = { epoch: 1, slot, nonce, opensAt, closesAt: opensAt + slotMs };
-      publishAll(topics.beacon(verifier), encodeBeacon(beacon, domain, { address: verifier, key }));
+      const message = encodeBeacon(beacon, domain, { address: verifier, key });
+      const publish = () => publishAll(topics.beacon(verifier), message);
+      publish();
+      return publish;
     },
     coordinator: (is) => publishAll(topics.coordinatorState, online(is)),
     forget(nodeId, to) {

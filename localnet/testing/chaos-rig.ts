@@ -23,18 +23,19 @@ import {
   startFleet,
 } from "../src/laboratory.ts";
 
+/** Those that leave the broker alone come first. */
 export const faults = {
-  "kill-broker": "one NATS server is killed, and started again",
-  "kill-brokers": "all NATS servers are killed at once, and started again",
   "kill-database": "PostgreSQL is killed, and started again",
   "kill-coordinator": "the coordinator that keeps the slots is killed, and started again",
   "pause-coordinator":
     "the coordinator that keeps the slots is stopped (SIGSTOP) for longer than it holds a duty, and continued",
   "cut-database": "the line between the coordinator that keeps the slots and PostgreSQL is cut, and mended",
-  "cut-broker": "the lines between one coordinator and all NATS servers are cut, and mended",
-  "cut-cluster": "one NATS server is cut off from the two others, and comes back",
   "fill-disk": "the disk of the database is full, and has room again",
   "step-clock": "the clock of the coordinator that keeps the slots is stepped by a minute, and back",
+  "cut-broker": "the lines between one coordinator and all NATS servers are cut, and mended",
+  "kill-broker": "one NATS server is killed, and started again",
+  "cut-cluster": "one NATS server is cut off from the two others, and comes back",
+  "kill-brokers": "all NATS servers are killed at once, and started again",
 } as const;
 export type Fault = keyof typeof faults;
 
@@ -100,6 +101,8 @@ export type Rig = {
   /** Injects the faults together, holds them, heals them, waits until all is well again. Throws when that takes too long. */
   strike(together: readonly Fault[], holdMs: number): Promise<Recovery>;
   epochsClosed(): Promise<number>;
+  /** Waits for an epoch that begins from now on and in which every slot counts. Throws when none comes. */
+  calm(): Promise<void>;
   /** Lets the fleet settle and compares what it was told with what is there. */
   tally(): Promise<Tally>;
   close(): Promise<void>;
@@ -109,6 +112,7 @@ const coordinators = 3;
 const brokers = 3;
 const recoverWithinMs = 180_000;
 const settleMs = 120_000;
+const calmWithinMs = 240_000;
 const diskMegabytes = 700;
 const faketime = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
@@ -204,6 +208,12 @@ export async function openRig(plan: RigPlan): Promise<Rig> {
       fleet,
       strike: (together, holdMs) => strike(rig, together, holdMs),
       epochsClosed: async () => (await facts(laboratory)).length,
+      async calm() {
+        const running = ((await facts(laboratory)).at(-1)?.epoch ?? 0) + 1;
+        await eventually("an epoch in which every slot counts", calmWithinMs, async () =>
+          (await facts(laboratory)).find(({ epoch, slotsVoid }) => epoch > running && slotsVoid === 0),
+        );
+      },
       async tally() {
         const counts = await fleet.settle(settleMs);
         await journal.close();

@@ -60,6 +60,7 @@ const rig = await openRig({
 try {
   const recoveries: Recovery[] = [];
   for (const together of strikes) recoveries.push(await rig.strike(together, Number(values["hold-seconds"]) * 1000));
+  if (strikes.length > 0) await rig.calm();
   while ((await rig.epochsClosed()) < Number(values.epochs)) await new Promise((resolve) => setTimeout(resolve, 1_000));
   const tally = await rig.tally();
   process.stdout.write(`${JSON.stringify({ seed, recoveries, tally } satisfies ChaosResult)}\n`);

@@ -32,7 +32,8 @@ describe(`a network of ${nodes} nodes, seed ${seed}`, { skip, concurrency: false
   });
 
   const single = (Object.keys(faults) as Fault[]).map((fault): readonly Fault[] => [fault]);
-  for (const together of [...single, ...combinationsOf(seed, combinations)])
+  const strikes = [...single, ...combinationsOf(seed, combinations)];
+  for (const together of strikes)
     test(`recovers when ${together.map((fault) => faults[fault]).join(", and ")}`, async (t) => {
       assert.ok(rig);
       const { takeoverSeconds, recoverySeconds } = await rig.strike(together, holdMs);
@@ -42,6 +43,10 @@ describe(`a network of ${nodes} nodes, seed ${seed}`, { skip, concurrency: false
       // What hits the database too takes as long as the database.
       if (together.length === 1) assert.ok(takeoverSeconds <= longestTakeoverSeconds, `${takeoverSeconds} s`);
     });
+
+  test("goes on as before once it is left alone", async () => {
+    await rig?.calm();
+  });
 
   test("nothing that was acknowledged is lost, nothing is there twice, and everything comes in the end", async (t) => {
     assert.ok(rig && twin);

@@ -10,6 +10,7 @@ import { combinationsOf, type EpochFacts, type Fault, faults, openRig, type Rig,
 
 const seed = process.env.CAIRN_CHAOS_SEED ?? `${Date.now() % 1_000_000}`;
 const nodes = Number(process.env.CAIRN_CHAOS_NODES ?? 2_000);
+const clock = { slotSeconds: 20, slotsPerEpoch: 2 };
 const holdMs = 10_000;
 const longestTakeoverSeconds = 10;
 const combinations = 2;
@@ -23,7 +24,7 @@ describe(`a network of ${nodes} nodes, seed ${seed}`, { skip, concurrency: false
 
   before(async () => {
     twin = await undisturbed();
-    rig = await openRig({ seed, nodes, slotSeconds: 20, slotsPerEpoch: 2, say: say(undefined) });
+    rig = await openRig({ ...clock, seed, nodes, say: say(undefined) });
     // The epoch in which the fleet came is not whole, nor is the one that runs now.
     firstWhole = (await rig.epochsClosed()) + 2;
   });
@@ -68,7 +69,7 @@ describe(`a network of ${nodes} nodes, seed ${seed}`, { skip, concurrency: false
 
 /** What an epoch comes to in which every node answers every slot and works in it. */
 async function undisturbed(): Promise<EpochFacts> {
-  const twin = await openRig({ seed, nodes, slotSeconds: 10, slotsPerEpoch: 2, say: () => {} });
+  const twin = await openRig({ ...clock, seed, nodes, say: () => {} });
   try {
     const first = (await twin.epochsClosed()) + 2;
     while ((await twin.epochsClosed()) < first) await new Promise((resolve) => setTimeout(resolve, 500));

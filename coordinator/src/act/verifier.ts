@@ -49,7 +49,7 @@ const retryMs = 1_000;
  * How long a slot's receipts wait for what a replica may still hold, and how long an epoch's outcome does. What is committed after its
  * slot was closed counts as long as the epoch is open.
  */
-const patience = { slotMs: 5_000, epochMs: 60_000 };
+const patience = { slotMs: 5_000, epochMs: 600_000 };
 
 export async function startVerifier(actions: VerifierActions): Promise<Verifier> {
   const { ledger, time, domain, verifier } = actions;

@@ -7,12 +7,14 @@
  *
  * Credentials that are there already are kept, until they expire or are to be rotated; nodes that left the roster lose theirs.
  */
-import { randomBytes } from "node:crypto";
+import { createPrivateKey, generateKeyPairSync, randomBytes, sign as signEd25519 } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { isNodeId, type NodeId } from "@cairn/protocol";
 import { decode, encodeAccount, encodeOperator, encodeUser, fmtCreds } from "@nats-io/jwt";
-import { createAccount, createOperator, createUser, fromSeed, type KeyPair } from "nkeys.js";
+import { createAccount, createOperator, createUser, fromSeed, type KeyPair, Prefix } from "nkeys.js";
+// Its door leaves out how a public key is written.
+import { Codec } from "nkeys.js/lib/codec.js";
 import { CoordinatorFault } from "../fault.ts";
 import type {
   AccessFile,
@@ -162,7 +164,8 @@ async function writeNats(options: NatsAccessOptions, writers: AccessWriters): Pr
   });
   writeJson(keysPath, { ...keys, revocations });
 
-  const sign = async (name: string, user: KeyPair, permissions: NatsPermissions, mqtt: boolean, until: number) => {
+  const issuer = nativeSigner(keys.account);
+  const sign = async (name: string, user: string, permissions: NatsPermissions, mqtt: boolean, until: number) => {
     const allowed = mqtt ? (["MQTT"] as const) : (["STANDARD"] as const);
     const rights = {
       pub: { allow: [...permissions.pub.allow] },
@@ -170,7 +173,7 @@ async function writeNats(options: NatsAccessOptions, writers: AccessWriters): Pr
       bearer_token: mqtt,
       allowed_connection_types: [...allowed],
     };
-    return encodeUser(name, user.getPublicKey(), keys.account, rights, { exp: until });
+    return encodeUser(name, user, issuer, rights, { exp: until });
   };
 
   let kept = 0;
@@ -182,7 +185,7 @@ async function writeNats(options: NatsAccessOptions, writers: AccessWriters): Pr
       expiries.push(known.expiresAt ?? 0);
       continue;
     }
-    const password = await sign(username, createUser(), writers.natsNode(network, username), true, exp);
+    const password = await sign(username, newSubject(), writers.natsNode(network, username), true, exp);
     writeJson(path, { username, password, expiresAt: exp * 1000 });
     expiries.push(exp * 1000);
   }
@@ -192,10 +195,10 @@ async function writeNats(options: NatsAccessOptions, writers: AccessWriters): Pr
   if (good(known) && existsSync(join(folder, "coordinator.creds"))) expiries.push(known.expiresAt ?? 0);
   else {
     const native = createUser();
-    const token = await sign("coordinator", native, writers.natsCoordinator(network), false, exp);
+    const token = await sign("coordinator", native.getPublicKey(), writers.natsCoordinator(network), false, exp);
     const creds = new TextDecoder().decode(fmtCreds(token, native));
     writeDurably(join(folder, "coordinator.creds"), creds, 0o600);
-    const password = await sign("coordinator-mqtt", createUser(), writers.natsGateway(network), true, exp);
+    const password = await sign("coordinator-mqtt", newSubject(), writers.natsGateway(network), true, exp);
     writeJson(path, { username: "coordinator-mqtt", password, creds: "coordinator.creds", expiresAt: exp * 1000 });
     expiries.push(exp * 1000);
   }
@@ -257,6 +260,27 @@ export function readNatsCredential(path: string): BrokerCredential & { readonly 
 const nodeFile = (folder: string, nodeId: NodeId) => join(folder, "nodes", `${nodeId}.json`);
 const newPassword = () => randomBytes(32).toString("base64url");
 const seed = (pair: KeyPair) => new TextDecoder().decode(pair.getSeed());
+
+/** RFC 8410: what stands before the 32 bytes of an Ed25519 seed in PKCS #8. */
+const pkcs8Ed25519 = Buffer.from("302e020100300506032b657004220420", "hex");
+
+/** The key of a seed, signing with the crypto of Node.js: that of nkeys is plain JavaScript, 20 ms a token. */
+function nativeSigner(secret: string): KeyPair {
+  const pair = fromSeed(new TextEncoder().encode(secret)) as KeyPair & { getRawSeed(): Uint8Array };
+  const key = createPrivateKey({ key: Buffer.concat([pkcs8Ed25519, pair.getRawSeed()]), format: "der", type: "pkcs8" });
+  const known = pair.getPublicKey();
+  return Object.assign(Object.create(pair) as KeyPair, {
+    getPublicKey: () => known,
+    sign: (input: Uint8Array) => new Uint8Array(signEd25519(null, input, key)),
+  });
+}
+
+/** A bearer token names a user's key, but nobody ever signs with it: only its public half is made. */
+function newSubject(): string {
+  const { publicKey } = generateKeyPairSync("ed25519");
+  const raw = publicKey.export({ format: "der", type: "spki" }).subarray(-32);
+  return new TextDecoder().decode(Codec.encode(Prefix.User, raw));
+}
 
 function publicKey(secret: string): string {
   return fromSeed(new TextEncoder().encode(secret)).getPublicKey();

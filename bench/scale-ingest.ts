@@ -38,6 +38,8 @@ export type IngestCost = {
   readonly database: number;
   readonly whole: number;
   readonly readingsPerSecond: number;
+  /** Refusals for a gap, after which a node sent its window again. */
+  readonly gaps: number;
 };
 
 export type IngestCase = {
@@ -94,14 +96,14 @@ export async function openIngestCase(
         const before = await storedIn(laboratory);
         const plan: LoadPlan = { ...load, readingsPerBatch, batchesPerKey, run: runs };
         const readings = keys.length * batchesPerKey * readingsPerBatch;
-        const { us, seconds } = await runLoad(plan, meter, laboratory);
+        const { us, seconds, resent } = await runLoad(plan, meter, laboratory);
         const stored = (await storedIn(laboratory)) - before;
         if (stored !== readings)
           throw new Error(`${route.name}: ${readings} readings were receipted, but ${stored} are stored`);
         const per = (name: string) => (us[name] ?? 0) / readings;
         const parts = { coordinators: per("coordinators"), broker: per("broker"), database: per("database") };
         const whole = parts.coordinators + parts.broker + parts.database;
-        return { ...parts, whole, readingsPerSecond: readings / seconds };
+        return { ...parts, whole, readingsPerSecond: readings / seconds, gaps: resent };
       },
       close: () => laboratory.close(),
     };
@@ -155,11 +157,11 @@ async function runLoad(plan: LoadPlan, meter: Meter, laboratory: Laboratory) {
   const load = startChild(new URL("./ingest-load.ts", import.meta.url), []);
   load.tell(JSON.stringify(plan));
   await load.hear();
-  let seconds = 0;
+  let done = { seconds: 0, resent: 0 };
   const us = await spent(meter, async () => {
     load.tell("go");
     try {
-      ({ seconds } = (await load.hear<{ done: { seconds: number } }>()).done);
+      ({ done } = await load.hear<{ done: typeof done }>());
     } catch (cause) {
       throw new Error(`the load did not end; the coordinator says:\n${laboratory.log("coordinator").slice(-2_000)}`, {
         cause,
@@ -168,5 +170,5 @@ async function runLoad(plan: LoadPlan, meter: Meter, laboratory: Laboratory) {
     await sleep(afterwardsMs);
   });
   await load.end();
-  return { us, seconds };
+  return { us, ...done };
 }

@@ -29,7 +29,7 @@ export type NatsCase = {
 const seed = "scale bench, nats";
 const network = "local";
 const payloadBytes = 200;
-const warmUpMessages = 20;
+const warmUpMessages = 10;
 /** Acknowledgements that are still on their way. */
 const afterwardsMs = 300;
 

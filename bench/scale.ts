@@ -3,7 +3,7 @@
  * replicas, the ledger's writer on PostgreSQL against COPY, native consumption from NATS against its MQTT gateway, and memory of a
  * connection that does nothing. Needs mosquitto, nats-server and PostgreSQL on this machine, and an otherwise idle one.
  *
- *   npm run bench -- scale [--runs 3] [--only ingest,writer,nats,idle,units] [--batches 40] [--groups 40] [--messages 200] [--connections 15000]
+ *   npm run bench -- scale [--runs 3] [--only ingest,writer,nats,idle,units] [--batches 40] [--groups 40] [--nodes 1000] [--messages 30] [--connections 15000]
  *
  * Lines that begin with "fact" are for docs/scale.md and name the entry of coordinator/src/decide/unit-costs.ts that they are about.
  */
@@ -23,8 +23,8 @@ const { values } = parseArgs({
     keys: { type: "string", default: "200" },
     batches: { type: "string", default: "40" },
     groups: { type: "string", default: "40" },
-    nodes: { type: "string", default: "300" },
-    messages: { type: "string", default: "200" },
+    nodes: { type: "string", default: "1000" },
+    messages: { type: "string", default: "30" },
     connections: { type: "string", default: "15000" },
   },
 });
@@ -158,9 +158,9 @@ async function measureIngest(): Promise<void> {
       for (const each of inTurn(cases, run)) {
         const cost = await each.run(batches);
         costs.get(each.name)?.push(cost);
-        const { whole, coordinators, broker, database, readingsPerSecond } = cost;
+        const { whole, coordinators, broker, database, readingsPerSecond, gaps } = cost;
         print(
-          `run ${run}  ${each.name}: ${whole.toFixed(2)} us/reading (coordinators ${coordinators.toFixed(2)}, broker ${broker.toFixed(2)}, database ${database.toFixed(2)}), ${Math.round(readingsPerSecond)} readings/s`,
+          `run ${run}  ${each.name}: ${whole.toFixed(2)} us/reading (coordinators ${coordinators.toFixed(2)}, broker ${broker.toFixed(2)}, database ${database.toFixed(2)}), ${Math.round(readingsPerSecond)} readings/s${gaps > 0 ? `; ${gaps} refusals for a gap, sent again` : ""}`,
         );
       }
   } finally {

@@ -189,7 +189,7 @@ export async function openRig(plan: RigPlan): Promise<Rig> {
         nodes,
         joinMs: 15_000,
         readingsPerBatch: 5,
-        batchMs: (plan.slotSeconds * 1000) / 3,
+        batchMs: (plan.slotSeconds * 1000) / 2,
       },
       network: laboratory.network(),
       brokers: laboratory.nodeUrls.map((url) => {

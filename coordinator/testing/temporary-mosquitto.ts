@@ -3,12 +3,12 @@ import { pbkdf2Sync, randomBytes } from "node:crypto";
 import { appendFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { join } from "node:path";
+import { freePorts, program, temporaryFolder } from "@cairn/neighbours";
 import { connectAsync } from "mqtt";
 import { accessFiles } from "../src/decide/access.ts";
 import { natsConfiguration, natsCoordinator, natsGateway, natsNode } from "../src/decide/access-nats.ts";
 import { type AccessWriters, readCoordinatorCredential, writeAccess } from "../src/wire/access-files.ts";
 import { openMqttBroker } from "../src/wire/mqtt-broker.ts";
-import { freePorts, program, temporaryFolder } from "./broker/neighbour.ts";
 import { devices, mark, type OpenedBroker, silent, topics } from "./broker/opened-broker.ts";
 import { readNodeCredential } from "./broker/written-access.ts";
 import { founding } from "./founding.ts";
@@ -52,7 +52,11 @@ export async function startTemporaryMosquitto(): Promise<TemporaryMosquitto> {
   );
   appendFileSync(join(folder.path, "coordinators.acl"), "\nuser observer\ntopic readwrite #\ntopic read $SYS/#\n");
 
-  const server = program("mosquitto", ["-c", join(folder.path, "mosquitto.conf")], [nodesPort, coordinatorsPort]);
+  const server = program({
+    command: "mosquitto",
+    args: ["-c", join(folder.path, "mosquitto.conf")],
+    ports: [nodesPort, coordinatorsPort],
+  });
   await server.start();
   const coordinatorsUrl = `mqtt://127.0.0.1:${coordinatorsPort}`;
   const credentials = () => readCoordinatorCredential(join(folder.path, "coordinator.json"));

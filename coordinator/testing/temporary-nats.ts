@@ -2,13 +2,13 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { freePorts, type Program, program, temporaryFolder } from "@cairn/neighbours";
 import { encodeUser } from "@nats-io/jwt";
 import { connect, jwtAuthenticator, type NatsConnection } from "nats";
 import { createUser } from "nkeys.js";
 import type { NatsServer } from "../src/model.ts";
 import { readNatsCredential, writeAccess } from "../src/wire/access-files.ts";
 import { openNatsBroker } from "../src/wire/nats-broker.ts";
-import { freePorts, type Program, program, temporaryFolder } from "./broker/neighbour.ts";
 import { devices, mark, type OpenedBroker, silent, topics } from "./broker/opened-broker.ts";
 import { readNodeCredential } from "./broker/written-access.ts";
 import { founding } from "./founding.ts";
@@ -59,7 +59,11 @@ export async function startTemporaryNats({
   };
   await writeAgain();
   const programs = servers.map(({ name, client, mqtt }) =>
-    program("nats-server", ["-c", join(folder.path, `${name}.conf`)], [client.port, mqtt.port]),
+    program({
+      command: "nats-server",
+      args: ["-c", join(folder.path, `${name}.conf`)],
+      ports: [client.port, mqtt.port],
+    }),
   );
   await Promise.all(programs.map((each) => each.start()));
 

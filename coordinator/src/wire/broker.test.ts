@@ -1,5 +1,5 @@
+import { freePorts } from "@cairn/neighbours";
 import { topicsOf } from "@cairn/protocol";
-import { freePorts } from "../../testing/broker/neighbour.ts";
 import { describeBroker } from "../../testing/broker-behaviour.ts";
 import { founding } from "../../testing/founding.ts";
 import { openEmbeddedBroker } from "./embedded-broker.ts";

@@ -1,10 +1,6 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { createInterface } from "node:readline";
 import { after, before, describe, type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import type { BootId, NodeId } from "@cairn/protocol";
 import pg from "pg";
 import { bootId, type Device } from "../../../testing/devices.ts";
@@ -12,7 +8,7 @@ import { founding, slotTime } from "../../../testing/founding.ts";
 import { batchInput, birthInput, column, evidenceInput, refusedInput, slotRow } from "../../../testing/inputs.ts";
 import { enrolled, send } from "../../../testing/ledger/admission.ts";
 import { describeLedger } from "../../../testing/ledger-behaviour.ts";
-import { perBatch } from "../../../testing/ledger-writer.ts";
+import { perBatch, writeUntilKilled } from "../../../testing/ledger-writer.ts";
 import {
   openPostgres,
   openTemporaryPostgresLedger,
@@ -346,21 +342,6 @@ function writeOn(
     return state.acknowledged;
   };
   return state;
-}
-
-/** Runs the writer until it has reported so many groups, kills it, and returns the last number that it reported. */
-async function writeUntilKilled(args: readonly string[], reports: number): Promise<number> {
-  const program = fileURLToPath(new URL("../../../testing/ledger-writer.ts", import.meta.url));
-  const writer = spawn(process.execPath, [program, ...args], { stdio: ["ignore", "pipe", "inherit"] });
-  const ended = once(writer, "close");
-  const lines: string[] = [];
-  for await (const line of createInterface({ input: writer.stdout })) {
-    lines.push(line);
-    if (lines.length === reports) writer.kill("SIGKILL");
-  }
-  await ended;
-  assert.equal(writer.signalCode, "SIGKILL");
-  return Number(lines.at(-1));
 }
 
 /** A connection of another program's, in a transaction that is ended in the end. */

@@ -1,7 +1,5 @@
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
-import { createInterface } from "node:readline";
+import { spawnSync } from "node:child_process";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { bootId, makeDevice } from "../../../testing/devices.ts";
@@ -9,7 +7,7 @@ import { founding } from "../../../testing/founding.ts";
 import { batchInput } from "../../../testing/inputs.ts";
 import { enrolled, send } from "../../../testing/ledger/admission.ts";
 import { describeLedger } from "../../../testing/ledger-behaviour.ts";
-import { perBatch } from "../../../testing/ledger-writer.ts";
+import { perBatch, writeUntilKilled } from "../../../testing/ledger-writer.ts";
 import { openTemporaryLedger } from "../../../testing/temporary-ledger.ts";
 import { openDatabase, openReader } from "./database.ts";
 import { foundingOf } from "./sqlite-ledger.ts";
@@ -122,19 +120,4 @@ function writeUntilFull(args: readonly string[]): { reported: number; trouble: s
   const { status, stdout, stderr } = spawnSync("sh", limited, { encoding: "utf8" });
   assert.equal(status, 1, stderr);
   return { reported: Number(stdout.trimEnd().split("\n").at(-1)), trouble: stderr };
-}
-
-/** Runs the writer until it has reported so many groups, kills it, and returns the last number that it reported. */
-async function writeUntilKilled(args: readonly string[], reports: number): Promise<number> {
-  const program = fileURLToPath(new URL("../../../testing/ledger-writer.ts", import.meta.url));
-  const writer = spawn(process.execPath, [program, ...args], { stdio: ["ignore", "pipe", "inherit"] });
-  const ended = once(writer, "close");
-  const lines: string[] = [];
-  for await (const line of createInterface({ input: writer.stdout })) {
-    lines.push(line);
-    if (lines.length === reports) writer.kill("SIGKILL");
-  }
-  await ended;
-  assert.equal(writer.signalCode, "SIGKILL");
-  return Number(lines.at(-1));
 }

@@ -81,6 +81,8 @@ const patienceMs = 2_000;
 /** Nodes were back 12 to 17 s after a server of a NATS cluster was killed; their back-off adds some. */
 const nodesReturnMs = 20_000;
 
+const steadyNow = () => performance.now();
+
 export async function startPipeline(edges: Edges): Promise<Pipeline> {
   const { founding, ledger, chain, log, verifier } = edges;
   const { network, time, parameters } = founding;
@@ -91,7 +93,7 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
   const live = createLiveHub(mostPages);
   const fault = (part: string) => (err: unknown) => log.error({ err, part }, "failed, will be tried again");
   const does = (role: Role) => edges.roles.includes(role);
-  const clock = await startNetworkClock(ledger, () => performance.now());
+  const clock = await startNetworkClock(ledger, steadyNow);
   const { now } = clock;
 
   const judges = startJudges(judgeThread, mostJudges, { time }, edges.broken);
@@ -179,6 +181,7 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
     ledger,
     time,
     now,
+    steadyNow,
     judge: nodeStatus,
     view: views.fleet,
     epochRow: (record) => epochRow(record, time),

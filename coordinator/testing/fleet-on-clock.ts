@@ -45,6 +45,7 @@ export async function onFleet(t: TestContext, body: (house: FleetHouse) => Promi
     },
     time: founding.time,
     now: Date.now,
+    steadyNow: Date.now,
     judge: nodeStatus,
     async view() {
       house.viewed += 1;
@@ -83,7 +84,7 @@ export async function onFleet(t: TestContext, body: (house: FleetHouse) => Promi
     },
     async tick(ms = 1_000) {
       t.mock.timers.tick(ms);
-      for (let turns = 0; turns < 10; turns++) await turn();
+      for (let turns = 0; turns < 100; turns++) await turn();
     },
     async states(...nodes) {
       const records = new Map((await ledger.nodes()).map(({ nodeId, status }) => [nodeId, status.state]));

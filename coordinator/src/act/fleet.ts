@@ -22,6 +22,8 @@ export type FleetActions = {
   >;
   readonly time: SlotTime;
   now(): number;
+  /** Ms of a clock that is never stepped. */
+  steadyNow(): number;
   judge(heard: Heard): NodeStatus;
   view(): Promise<FleetView>;
   epochRow(record: EpochRecord): EpochRow;
@@ -127,11 +129,11 @@ export function startFleet(actions: FleetActions): Fleet {
 
   function roundAfter(waitMs: number): void {
     timer = setTimeout(() => {
-      const startedAt = performance.now();
+      const startedAt = actions.steadyNow();
       busy = round()
         .catch(actions.fault)
         .then(() => {
-          if (!stopped) roundAfter(Math.max(roundMs, (performance.now() - startedAt) / busyShare));
+          if (!stopped) roundAfter(Math.max(roundMs, (actions.steadyNow() - startedAt) / busyShare));
         });
     }, waitMs);
   }

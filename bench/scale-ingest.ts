@@ -69,7 +69,10 @@ export function makeKeys(count: number): readonly Key[] {
   });
 }
 
-/** Starts everything and sends a first, uncounted load: compiled code, channels and files are there when it counts. */
+/**
+ * Starts everything and sends a first, uncounted load, the same to each coordinator: compiled code, channels and files are there when it
+ * counts. Without it two replicas would seem dearer than one, because each has half as much to warm up with.
+ */
 export async function openIngestCase(
   route: (typeof routes)[number],
   keys: readonly Key[],
@@ -107,7 +110,7 @@ export async function openIngestCase(
       },
       close: () => laboratory.close(),
     };
-    await made.run(warmUpBatches);
+    await made.run(warmUpBatches * route.coordinators);
     return made;
   } catch (cause) {
     await laboratory.close();

@@ -151,7 +151,7 @@ async function measureIngest(): Promise<void> {
   const costs = new Map<RouteName, IngestCost[]>(routes.map(({ name }) => [name, []]));
   try {
     for (const route of routes) {
-      cases.push(await openIngestCase(route, keys, batches >> 1));
+      cases.push(await openIngestCase(route, keys, 2 * batches));
       print(`${route.name} is up`);
     }
     for (let run = 1; run <= runs; run++)

@@ -69,7 +69,7 @@ if (trouble !== undefined) {
 } else {
   const files = findTests(root, testFolders(root), "services", process.argv.slice(2));
   if (files.length === 0) console.log(`no test file fits ${process.argv.slice(2).join(" ")}`);
-  const totals = await runTests({ root, files, concurrency: 1, fileTimeoutMs: 600_000, print: console.log });
+  const totals = await runTests({ root, files, concurrency: 1, fileTimeoutMs: 1_200_000, print: console.log });
   console.log(closingLine(totals));
   process.exitCode = totals.failed > 0 || totals.passed === 0 ? 1 : 0;
 }

@@ -1,17 +1,21 @@
 /**
- * Loaded into a program before its own code (node --import): collects its garbage when it is told to by a signal, so that memory which is
- * only free for now is not counted as anybody's.
+ * Loaded into a program before its own code (node --import), and so into each of its threads: collects their garbage when a signal says so,
+ * so that memory which is only free for now is not counted as anybody's.
  */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { isMainThread } from "node:worker_threads";
+import { BroadcastChannel, isMainThread } from "node:worker_threads";
 
-if (isMainThread) {
-  setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc") as () => void;
+setFlagsFromString("--expose-gc");
+const gc = runInNewContext("gc") as (how: object) => void;
+// The plain collection keeps most pages that it has emptied, for later.
+const collect = () => gc({ type: "major", execution: "sync", flavor: "last-resort" });
+
+const threads = new BroadcastChannel("collect");
+threads.onmessage = collect;
+threads.unref();
+if (isMainThread)
   process.on("SIGUSR2", () => {
+    threads.postMessage(null);
     collect();
-    // What was freed by the first round is given back by the second.
-    setImmediate(collect);
   });
-}

@@ -76,8 +76,11 @@ const judgeThread = new URL("./admission-thread.ts", import.meta.url);
 const mostJudges = Math.min(4, Math.max(1, availableParallelism() - 1));
 const mostPages = 200;
 const pruneEveryMs = 60_000;
-/** How long a batch that overtook its predecessor waits for it, before it counts as a gap. */
-const patienceMs = 2_000;
+/**
+ * How long a batch that overtook its predecessor waits for it, before it counts as a gap: longer than a broker takes to give another
+ * replica what one that died had in hand.
+ */
+const patienceMs = 8_000;
 /** Nodes were back 12 to 17 s after a server of a NATS cluster was killed; their back-off adds some. */
 const nodesReturnMs = 20_000;
 

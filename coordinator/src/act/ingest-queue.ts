@@ -45,7 +45,11 @@ export type IngestActions = {
 const groupSize = 256;
 const capacity = 2_048;
 const retryMs = 1_000;
-const handInAgain = { firstMs: 10, ceilingMs: 160 };
+const handInAgain = { firstMs: 20, ceilingMs: 160 };
+/** Where replicas share the work, each gets a part of it: commits wait for one another so long, unless half a group is there. */
+const lingerMs = 20;
+/** Boots whose watermark is remembered between two groups. */
+const bootsRemembered = 10_000;
 
 type Admitted = { readonly inputs: readonly Input[]; readonly verdicts: readonly Verdict[] };
 
@@ -67,6 +71,10 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
   let running = false;
   let closed = false;
 
+  const isShared = actions.patienceMs > 0;
+  /** Of boots that have something waiting here: up to where they are stored, as far as this replica knows. */
+  const watermarks = new Map<string, number>();
+  let committedAt = Number.NEGATIVE_INFINITY;
   let alarm: { readonly at: number; readonly timer: NodeJS.Timeout } | null = null;
 
   function enqueue(committed: (() => void) | undefined): Slot {
@@ -109,18 +117,37 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
     running = false;
   }
 
-  /** Judged and due, in order of arrival; ends at the first that is still being judged. */
+  /**
+   * Judged and due, in order of arrival; ends at the first that is still being judged. Of a boot only what follows one after the other:
+   * what waits for another replica would be early, and is not handed in until the first of it is no longer.
+   */
   function readyGroup(): Slot[] {
     const group: Slot[] = [];
     const now = actions.now();
+    const last = new Map<string, number>();
+    const held = new Set<string>();
     let next = Number.POSITIVE_INFINITY;
     for (const slot of slots) {
       if (!slot.input || group.length === groupSize) break;
-      if (slot.early && slot.early.notBefore > now) next = Math.min(next, slot.early.notBefore);
-      else group.push(slot);
+      const boot = isShared ? bootOf(slot.input) : undefined;
+      if (boot && slot.input.kind === "batch") {
+        const { seq, dropped } = slot.input.payload;
+        const before = last.get(boot) ?? watermarks.get(boot);
+        const follows = before !== undefined && seq <= before + 1;
+        if (before !== undefined && !follows && !dropped) slot.early ??= earlyFrom(now);
+        if (!follows && (held.has(boot) || (slot.early && (slot.early.notBefore > now || last.has(boot))))) {
+          held.add(boot);
+          next = Math.min(next, Math.max(now + 1, slot.early?.notBefore ?? now));
+          continue;
+        }
+        last.set(boot, Math.max(seq, before ?? 0));
+      }
+      group.push(slot);
     }
-    if (group.length === 0 && next < Number.POSITIVE_INFINITY) wakeAt(next);
-    return group;
+    const waitMs = isShared && group.length > 0 && group.length < groupSize / 2 ? committedAt + lingerMs - now : 0;
+    if (waitMs > 0) next = Math.min(next, now + waitMs);
+    if ((group.length === 0 || waitMs > 0) && next < Number.POSITIVE_INFINITY) wakeAt(next);
+    return waitMs > 0 ? [] : group;
   }
 
   function wakeAt(at: number): void {
@@ -138,7 +165,7 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
 
   function handIn({ input, early }: Slot): Input {
     if (!input) throw new Error("an arrival that is not judged cannot be handed in");
-    const patient = actions.patienceMs > 0 && (!early || actions.now() - early.since < actions.patienceMs);
+    const patient = isShared && (!early || actions.now() - early.since < actions.patienceMs);
     return input.kind === "batch" && patient ? { ...input, mayWait: true } : input;
   }
 
@@ -149,6 +176,8 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
     for (const [index, slot] of group.entries()) {
       const [input, verdict] = [inputs[index], verdicts[index]];
       if (!input || !verdict) continue;
+      const boot = isShared ? bootOf(input) : undefined;
+      if (boot && verdict.storedUpTo !== undefined) watermarks.set(boot, verdict.storedUpTo);
       if (verdict.early) {
         const waitMs = Math.min(handInAgain.ceilingMs, slot.early ? slot.early.waitMs * 2 : handInAgain.firstMs);
         slot.early = { since: slot.early?.since ?? now, notBefore: now + waitMs, waitMs };
@@ -158,6 +187,8 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
         outcome.verdicts.push(verdict);
       }
     }
+    committedAt = now;
+    if (watermarks.size > bootsRemembered) watermarks.clear();
     remove(settled);
     actions.admitted(outcome.inputs, outcome.verdicts);
     for (const { committed } of settled) committed?.();
@@ -238,6 +269,14 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
       if (alarm) clearTimeout(alarm.timer);
     },
   };
+}
+
+function earlyFrom(now: number): NonNullable<Slot["early"]> {
+  return { since: now, notBefore: now + handInAgain.firstMs, waitMs: handInAgain.firstMs };
+}
+
+function bootOf(input: Input): string | undefined {
+  return input.kind === "batch" ? `${input.nodeId} ${input.payload.boot}` : undefined;
 }
 
 function gate(): { promise: Promise<void>; release: () => void } {

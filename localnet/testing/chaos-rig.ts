@@ -82,6 +82,8 @@ export type Tally = {
   readonly receipted: number;
   /** Batches that were made and have no receipt after the fleet had time to settle. */
   readonly unsettled: number;
+  /** Refused inputs by code. */
+  readonly refusals: Readonly<Record<string, number>>;
   readonly epochs: readonly EpochFacts[];
 };
 
@@ -412,6 +414,13 @@ async function tally(laboratory: Laboratory, journalFile: string, unsettled: num
     doubled: twice.length + Math.abs(Number(sums?.readings ?? 0) - Number(sums?.stated ?? 0)),
     receipted: receipts.length,
     unsettled,
+    refusals: Object.fromEntries(
+      (
+        await query<{ code: string; count: string }>(
+          "select code, sum(count) as count from rejection_count group by code",
+        )
+      ).map(({ code, count }) => [code, Number(count)]),
+    ),
     epochs: await facts(laboratory),
   };
 }

@@ -51,8 +51,8 @@ describe(`a network of ${nodes} nodes, seed ${seed}`, { skip, concurrency: false
 
   test("nothing that was acknowledged is lost, nothing is there twice, and everything comes in the end", async (t) => {
     assert.ok(rig && twin);
-    const { lost, doubled, receipted, unsettled, epochs } = await rig.tally();
-    t.diagnostic(`${receipted} batches were receipted`);
+    const { lost, doubled, receipted, unsettled, refusals, epochs } = await rig.tally();
+    t.diagnostic(`${receipted} batches were receipted, refused were ${JSON.stringify(refusals)}`);
     assert.deepEqual({ lost, doubled, unsettled }, { lost: 0, doubled: 0, unsettled: 0 });
     const whole = epochs.filter(({ epoch }) => epoch >= firstWhole);
     t.diagnostic(
@@ -73,10 +73,10 @@ async function undisturbed(): Promise<EpochFacts> {
   try {
     const first = (await twin.epochsClosed()) + 2;
     while ((await twin.epochsClosed()) < first) await new Promise((resolve) => setTimeout(resolve, 500));
-    const { epochs } = await twin.tally();
+    const { epochs, refusals } = await twin.tally();
     const whole = epochs.find(({ epoch, slotsVoid }) => epoch >= first && slotsVoid === 0);
     assert.ok(whole, "the twin has no whole epoch");
-    assert.equal(whole.missed, 0);
+    assert.equal(whole.missed, 0, `answers are missing in the twin; refused were ${JSON.stringify(refusals)}`);
     return whole;
   } finally {
     await twin.close();

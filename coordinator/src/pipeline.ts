@@ -22,7 +22,7 @@ import { startNetworkClock } from "./act/network-clock.ts";
 import { createPenalties } from "./act/penalties.ts";
 import { startReplicas } from "./act/replicas.ts";
 import { startSettlement } from "./act/settlement.ts";
-import { sendStorageReceipts, storageReceipts } from "./act/storage-receipts.ts";
+import { createReceiptSender, storageReceipts } from "./act/storage-receipts.ts";
 import { startVerifier } from "./act/verifier.ts";
 import { closeEpoch } from "./decide/epoch-close.ts";
 import { nodeStatus } from "./decide/node-status.ts";
@@ -81,6 +81,8 @@ const pruneEveryMs = 60_000;
  * replica what one that died had in hand.
  */
 const patienceMs = 8_000;
+/** Replicas commit a few batches of a node at a time: their receipts wait so long for one another. */
+const gatherMs = 50;
 /** Nodes were back 12 to 17 s after a server of a NATS cluster was killed; their back-off adds some. */
 const nodesReturnMs = 20_000;
 
@@ -91,7 +93,11 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
   const { network, time, parameters } = founding;
   const domain = { chainId: founding.chainId, verifyingContract: founding.rewards };
   const topics = topicsOf(network);
-  const signer = signerOf(edges.coordinatorKey);
+  const receipts = createReceiptSender({
+    signer: signerOf(edges.coordinatorKey),
+    gatherMs: edges.isShared ? gatherMs : 0,
+    publish: (nodeId, payload) => broker?.publish(topics.receipt(nodeId), payload),
+  });
   const penalties = createPenalties();
   const live = createLiveHub(mostPages);
   const fault = (part: string) => (err: unknown) => log.error({ err, part }, "failed, will be tried again");
@@ -113,8 +119,7 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
   });
 
   function admitted(inputs: readonly Input[], verdicts: readonly Verdict[]): void {
-    const receipts = storageReceipts(inputs, verdicts);
-    sendStorageReceipts(receipts, signer, (nodeId, payload) => broker?.publish(topics.receipt(nodeId), payload));
+    receipts.send(storageReceipts(inputs, verdicts));
     for (const [index, input] of inputs.entries()) {
       const rejection = verdicts[index]?.rejection;
       if (rejection) punish(input, rejection);
@@ -279,6 +284,7 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
     async stop() {
       if (does("ingest") && !(await replicas.othersWith("ingest").catch(() => false))) announce(false);
       await queue.close();
+      receipts.stop();
       await duties.stop();
       await fleet.stop();
       await replicas.stop();

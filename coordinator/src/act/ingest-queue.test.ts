@@ -246,6 +246,40 @@ test("a batch whose predecessor does not come is judged without patience in the 
   assert.deepEqual(house.tries.map(({ mayWait }) => mayWait).slice(-2), [true, false]);
 });
 
+test("what stands behind a gap is asked for by its first alone, and all of it follows when the gap is closed", async () => {
+  const house = createPatientHouse(5_000);
+  house.early.add(3);
+  const flush = house.push(1, 3, 4, 5);
+  await until(() => house.tries.filter(({ number }) => number === 3).length > 2);
+  assert.deepEqual(house.committed, [1]);
+  assert.ok(house.tries.every(({ number }) => number < 4));
+  house.early.delete(3);
+  await flush;
+  assert.deepEqual(house.committed, [1, 3, 4, 5]);
+  assert.equal(house.tries.filter(({ number }) => number > 3).length, 2);
+});
+
+test("what closes a gap is handed in at once, though those behind it wait", async () => {
+  const house = createPatientHouse(60_000);
+  house.early.add(3);
+  const flush = house.push(1, 3);
+  await until(() => house.tries.some(({ number }) => number === 3));
+  house.early.delete(3);
+  await house.push(2).then(() => flush);
+  assert.deepEqual(house.committed, [1, 2, 3]);
+});
+
+test("replicas' commits wait for one another a moment, so that each takes more", async () => {
+  const house = createPatientHouse(5_000);
+  await house.push(1);
+  const before = performance.now();
+  void house.push(2);
+  await turn();
+  await house.push(3);
+  assert.deepEqual(house.groups.at(-1), [2, 3]);
+  assert.ok(performance.now() - before < 1_000);
+});
+
 test("a message is done with when its outcome is durable, and not when the queue was closed first", async () => {
   const house = createHouse({ ledger: "held" });
   const done: number[] = [];
@@ -281,6 +315,7 @@ test("the oldest arrival that is not committed tells how far the queue is", asyn
 function createPatientHouse(patienceMs: number) {
   const early = new Set<number>();
   const tries: { number: number; mayWait: boolean }[] = [];
+  const groups: number[][] = [];
   const committed: number[] = [];
   const answered: number[] = [];
   const numberOf = (input: Input) => (input.kind === "batch" ? input.payload.seq : 0);
@@ -289,13 +324,15 @@ function createPatientHouse(patienceMs: number) {
     now: () => performance.now(),
     judge: async ({ receivedAt }) => batchInput(nodeId, boot, { seq: receivedAt }),
     async admit(inputs): Promise<Verdict[]> {
+      groups.push(inputs.map(numberOf));
       return inputs.map((input) => {
         const number = numberOf(input);
         const mayWait = input.kind === "batch" && input.mayWait === true;
         tries.push({ number, mayWait });
-        if (early.has(number) && mayWait) return { rejection: null, early: true };
+        const storedUpTo = Math.max(0, ...committed);
+        if (early.has(number) && mayWait) return { rejection: null, storedUpTo, early: true };
         committed.push(number);
-        return { rejection: null };
+        return { rejection: null, storedUpTo: number };
       });
     },
     isInputs: () => false,
@@ -304,7 +341,7 @@ function createPatientHouse(patienceMs: number) {
     fault: (error) => assert.fail(String(error)),
   });
   return {
-    ...{ early, tries, committed, answered, queue },
+    ...{ early, tries, groups, committed, answered, queue },
     push(...numbers: number[]): Promise<void> {
       for (const number of numbers) void queue.push(arrivalOf(number));
       return queue.flush();

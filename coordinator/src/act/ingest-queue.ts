@@ -140,7 +140,9 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
           next = Math.min(next, Math.max(now + 1, slot.early?.notBefore ?? now));
           continue;
         }
-        last.set(boot, Math.max(seq, before ?? 0));
+        // Whether what it waits for has come is asked by it alone.
+        if (slot.early && !follows) held.add(boot);
+        else last.set(boot, Math.max(seq, before ?? 0));
       }
       group.push(slot);
     }

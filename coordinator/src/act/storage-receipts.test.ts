@@ -4,8 +4,9 @@ import { parseReceipt, type RejectionCode, type StorageReceipt } from "@cairn/pr
 import { bootId, makeDevice } from "../../testing/devices.ts";
 import { domain } from "../../testing/founding.ts";
 import { batchInput, birthInput, evidenceInput, refusedInput } from "../../testing/inputs.ts";
+import { until } from "../../testing/until.ts";
 import type { Input, Verdict } from "../model.ts";
-import { sendStorageReceipts, storageReceipts } from "./storage-receipts.ts";
+import { createReceiptSender, storageReceipts } from "./storage-receipts.ts";
 
 const { nodeId } = makeDevice();
 const boot = bootId();
@@ -61,15 +62,43 @@ test("receipts go out to the nodes that they are for, signed by the coordinator"
     { nodeId, boot, upTo: 7 },
     { nodeId: coordinator.nodeId, boot, upTo: 2, refused: { sequence: 3, code: "sequence-gap" } },
   ];
-  const sent: StorageReceipt[] = [];
-  sendStorageReceipts(told, coordinator.signer, (to, payload) => {
-    const trust = { nodeId: to, coordinatorKey: coordinator.enrolment.publicKey, domain, verifiers: [] };
-    const receipt = parseReceipt(payload, trust);
-    assert.ok(receipt.ok && receipt.value.kind === "stored");
-    sent.push(receipt.value.receipt);
-  });
+  const { sent, sender } = onCoordinator(coordinator, 0);
+  sender.send(told);
   assert.deepEqual(sent, told);
 });
+
+test("receipts of a boot that come shortly after one another become the newest, but a refusal is told at once", async () => {
+  const coordinator = makeDevice();
+  const { sent, sender } = onCoordinator(coordinator, 20);
+  const receipt = (upTo: number, of = boot) => ({ nodeId: coordinator.nodeId, boot: of, upTo });
+  const other = bootId();
+  for (const upTo of [1, 2, 3]) sender.send([receipt(upTo), receipt(upTo, other)]);
+  assert.deepEqual(sent, []);
+  const refusal = { ...receipt(3), refused: { sequence: 5, code: "sequence-gap" as const } };
+  sender.send([refusal]);
+  assert.deepEqual(sent, [refusal]);
+  await until(() => sent.length === 2);
+  assert.deepEqual(sent[1], receipt(3, other));
+  sender.send([receipt(4)]);
+  sender.stop();
+  assert.deepEqual(sent.slice(2), [receipt(4)]);
+});
+
+/** A sender whose receipts are kept as nodes read them. */
+function onCoordinator(coordinator: ReturnType<typeof makeDevice>, gatherMs: number) {
+  const sent: StorageReceipt[] = [];
+  const sender = createReceiptSender({
+    signer: coordinator.signer,
+    gatherMs,
+    publish(to, payload) {
+      const trust = { nodeId: to, coordinatorKey: coordinator.enrolment.publicKey, domain, verifiers: [] };
+      const receipt = parseReceipt(payload, trust);
+      assert.ok(receipt.ok && receipt.value.kind === "stored");
+      sent.push(receipt.value.receipt);
+    },
+  });
+  return { sent, sender };
+}
 
 function verdict(code: RejectionCode | null, storedUpTo: number): Verdict {
   return { rejection: code && { code, detail: "" }, storedUpTo };

@@ -1,4 +1,4 @@
-/** Tells nodes how far their batches are durable: one signed receipt per boot and commit, however many batches it covers. */
+/** Tells nodes how far their batches are durable: one signed receipt per boot, however many batches it covers. */
 import { type BootId, encodeStorageReceipt, type NodeId, type Signer, type StorageReceipt } from "@cairn/protocol";
 import type { Input, Verdict } from "../model.ts";
 
@@ -33,10 +33,46 @@ function firstOf(earlier: Refused, latest: Refused, storedUpTo: number): Refused
   return open && (!latest || open.sequence < latest.sequence) ? open : latest;
 }
 
-export function sendStorageReceipts(
-  receipts: readonly StorageReceipt[],
-  signer: Signer,
-  publish: (nodeId: NodeId, payload: Buffer) => void,
-): void {
-  for (const receipt of receipts) publish(receipt.nodeId, encodeStorageReceipt(receipt, signer));
+export type ReceiptSender = {
+  send(receipts: readonly StorageReceipt[]): void;
+  /** Sends what was gathered. */
+  stop(): void;
+};
+
+/**
+ * Signs and publishes receipts. With `gatherMs`, those of a boot that come within that time become one, the newest: where replicas share
+ * the work, each commits a few of a node's batches at a time. A refusal is told at once.
+ */
+export function createReceiptSender(options: {
+  readonly signer: Signer;
+  readonly gatherMs: number;
+  publish(nodeId: NodeId, payload: Buffer): void;
+}): ReceiptSender {
+  const { signer, gatherMs, publish } = options;
+  const gathered = new Map<string, StorageReceipt>();
+  let timer: NodeJS.Timeout | undefined;
+
+  const sign = (receipt: StorageReceipt) => publish(receipt.nodeId, encodeStorageReceipt(receipt, signer));
+
+  function flush(): void {
+    clearTimeout(timer);
+    timer = undefined;
+    for (const receipt of gathered.values()) sign(receipt);
+    gathered.clear();
+  }
+
+  return {
+    send(receipts) {
+      for (const receipt of receipts) {
+        const boot = `${receipt.nodeId}${receipt.boot}`;
+        if (gatherMs > 0 && !receipt.refused) gathered.set(boot, receipt);
+        else {
+          gathered.delete(boot);
+          sign(receipt);
+        }
+      }
+      if (gathered.size > 0) timer ??= setTimeout(flush, gatherMs);
+    },
+    stop: flush,
+  };
 }

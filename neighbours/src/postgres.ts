@@ -95,7 +95,7 @@ export async function openPostgres(plan: PostgresPlan = {}): Promise<Postgres> {
   process.once("exit", endWithProcess);
 
   async function query<Row>(at: string, text: string): Promise<Row[]> {
-    const client = new pg.Client({ connectionString: at, connectionTimeoutMillis: 5_000 });
+    const client = new pg.Client({ connectionString: at, connectionTimeoutMillis: 30_000 });
     client.on("error", () => {});
     await client.connect();
     try {

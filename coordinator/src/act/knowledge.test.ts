@@ -5,6 +5,7 @@ import { bootId, makeDevice } from "../../testing/devices.ts";
 import { founding, slotTime } from "../../testing/founding.ts";
 import { birthInput, refusedInput, slotRow } from "../../testing/inputs.ts";
 import { openTemporaryLedger } from "../../testing/temporary-ledger.ts";
+import { until } from "../../testing/until.ts";
 import type { Arrival, Input, Ledger } from "../model.ts";
 import { openKnowledge } from "./knowledge.ts";
 
@@ -24,17 +25,22 @@ async function onKnowledge(
     told: { keys: Set<string>; beacons: readonly Beacon[] };
     judged: () => number;
     reads: () => number;
+    /** What a reading of the nodes waits for before it comes back. */
+    held: { until: Promise<void> | undefined };
   }) => Promise<void>,
 ): Promise<void> {
   const { ledger, remove } = await openTemporaryLedger();
   const told = { keys: new Set<string>(), beacons: [] as readonly Beacon[] };
+  const held: { until: Promise<void> | undefined } = { until: undefined };
   let judged = 0;
   let reads = 0;
   const knowledge = await openKnowledge({
     ledger: {
-      nodes: () => {
+      async nodes() {
+        const rows = await ledger.nodes();
         reads += 1;
-        return ledger.nodes();
+        await held.until;
+        return rows;
       },
       slots: ledger.slots,
     },
@@ -55,7 +61,7 @@ async function onKnowledge(
     },
   });
   try {
-    await body({ ledger, knowledge, told, judged: () => judged, reads: () => reads });
+    await body({ ledger, knowledge, told, judged: () => judged, reads: () => reads, held });
   } finally {
     await remove();
   }
@@ -84,10 +90,38 @@ test("what is unknown to the ledger too is refused, judged once", () =>
 test("a slot that another replica opened is told to the judges, and one that is known is not told again", () =>
   onKnowledge(async ({ ledger, knowledge, told }) => {
     await ledger.openSlot(slotRow(0));
-    assert.equal(await knowledge.refresh(), true);
+    await knowledge.refresh();
+    const { beacons } = told;
     assert.deepEqual(
-      told.beacons.map(({ slot }) => slot),
+      beacons.map(({ slot }) => slot),
       [0],
     );
-    assert.equal(await knowledge.refresh(), false);
+    await knowledge.refresh();
+    assert.equal(told.beacons, beacons);
+  }));
+
+test("what is enrolled while a look at the ledger is under way is not missed by an arrival that came after it", () =>
+  onKnowledge(async ({ ledger, knowledge, told, reads, held }) => {
+    const { nodeId, enrolment } = makeDevice();
+    const reading = Promise.withResolvers<void>();
+    held.until = reading.promise;
+    const before = reads();
+    const looking = knowledge.refresh();
+    await until(() => reads() > before);
+    await ledger.enrol([enrolment], 1);
+    const joined = knowledge.refresh();
+    reading.resolve();
+    await looking;
+    assert.ok(!told.keys.has(nodeId));
+    await joined;
+    assert.ok(told.keys.has(nodeId));
+  }));
+
+test("an arrival that was judged just before somebody else learned of its node is judged again", () =>
+  onKnowledge(async ({ ledger, knowledge }) => {
+    const { nodeId, enrolment } = makeDevice();
+    const judging = knowledge.judge(arrival(nodeId));
+    await ledger.enrol([enrolment], 1);
+    const other = knowledge.judge(arrival(nodeId));
+    assert.deepEqual([(await judging).kind, (await other).kind], ["birth", "birth"]);
   }));

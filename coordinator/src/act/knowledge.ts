@@ -22,49 +22,75 @@ export type Knowledge = {
   judge(arrival: Arrival): Promise<Input>;
   /** Looks the node's key up in the ledger when it is not known here. */
   find(nodeId: NodeId): Promise<KeyObject | undefined>;
-  /** Reads keys and beacons anew, together with whoever asks at the same time; at most four times a second. True when there was something new. */
-  refresh(): Promise<boolean>;
+  /** Reads keys and beacons as they are from now on, together with whoever asks at the same time; at most four times a second. */
+  refresh(): Promise<void>;
   beaconsChanged(beacons: readonly Beacon[]): void;
 };
 
 const refreshEveryMs = 250;
+/** Times that an arrival is judged, while what is known changes under it. */
+const mostLooks = 4;
 
 /** Reads the ledger once before it returns. */
 export async function openKnowledge(actions: KnowledgeActions): Promise<Knowledge> {
   const { ledger, time, judges } = actions;
   const keys = new Map<NodeId, KeyObject>();
   let nonces = "";
-  let reading: Promise<boolean> | undefined;
+  /** Rises whenever something new is known. */
+  let version = 0;
+  let reading: Promise<void> | undefined;
+  let next: Promise<void> | undefined;
+  /** Whether the ledger is being read, and not only waited for. */
+  let looking = false;
   let readAt = Number.NEGATIVE_INFINITY;
 
-  async function read(): Promise<boolean> {
+  async function read(): Promise<void> {
     const added: [NodeId, string][] = [];
     for (const { nodeId, publicKey } of await ledger.nodes()) {
       if (keys.has(nodeId)) continue;
       keys.set(nodeId, publicKey);
       added.push([nodeId, publicKey.export({ format: "pem", type: "spki" }).toString()]);
     }
-    if (added.length > 0) judges.setKeys(added);
+    if (added.length > 0) {
+      judges.setKeys(added);
+      version += 1;
+    }
     const oldest = Math.floor((actions.now() - time.genesisAt) / time.slotMs) - 2 * time.slotsPerEpoch;
-    return takeBeacons(await ledger.slots(Math.max(0, oldest))) || added.length > 0;
+    takeBeacons(await ledger.slots(Math.max(0, oldest)));
   }
 
-  function takeBeacons(rows: readonly (Beacon | SlotRow)[]): boolean {
+  function takeBeacons(rows: readonly (Beacon | SlotRow)[]): void {
     const seen = rows.map(({ nonce }) => nonce).join();
-    if (seen === nonces) return false;
+    if (seen === nonces) return;
     nonces = seen;
+    version += 1;
     judges.setBeacons(
       rows.map(({ epoch, slot, nonce, opensAt, closesAt }) => ({ epoch, slot, nonce, opensAt, closesAt })),
     );
-    return true;
   }
 
-  function refresh(): Promise<boolean> {
-    if (reading) return reading;
+  /** A look that has begun already may have missed what whoever asks now is after. */
+  function refresh(): Promise<void> {
+    if (!reading) return begin();
+    if (!looking) return reading;
+    next ??= reading
+      .catch(() => {})
+      .then(() => {
+        next = undefined;
+        return begin();
+      });
+    return next;
+  }
+
+  function begin(): Promise<void> {
     const waitMs = Math.max(0, readAt + refreshEveryMs - performance.now());
-    reading = (waitMs > 0 ? new Promise((resolve) => setTimeout(resolve, waitMs)) : Promise.resolve())
-      .then(read)
+    reading = (waitMs > 0 ? new Promise<void>((resolve) => setTimeout(resolve, waitMs)) : Promise.resolve())
+      .then(() => {
+        looking = true;
+        return read();
+      })
       .finally(() => {
+        looking = false;
         readAt = performance.now();
         reading = undefined;
       });
@@ -76,9 +102,13 @@ export async function openKnowledge(actions: KnowledgeActions): Promise<Knowledg
     keyOf: (nodeId) => keys.get(nodeId),
     refresh,
     async judge(arrival) {
-      const input = await judges.judge(arrival);
-      if (!mayBeNew(input)) return input;
-      return (await refresh()) ? judges.judge(arrival) : input;
+      for (let look = 1; ; look++) {
+        const seen = version;
+        const input = await judges.judge(arrival);
+        if (!mayBeNew(input) || look === mostLooks) return input;
+        if (version === seen) await refresh();
+        if (version === seen) return input;
+      }
     },
     async find(nodeId) {
       if (!keys.has(nodeId)) await refresh();

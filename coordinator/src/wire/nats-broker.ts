@@ -74,7 +74,7 @@ const drainPollMs = 100;
 /** How long a server may be at the removal of a stream. */
 const removalMs = 1_000;
 /** A cluster may take this long after its start until JetStream has a leader. */
-const jetStreamMs = 60_000;
+const jetStreamMs = 20_000;
 const requestMs = 5_000;
 const flushMs = 1_000;
 

@@ -46,11 +46,11 @@ async function hold(tx: Transaction, duty: Duty, holder: string, forMs: number):
 
 /** Takes a duty that nobody holds any more. A write under the old fence that is still running is waited for. */
 async function takeOver(tx: Transaction, duty: Duty, holder: string, forMs: number): Promise<number | undefined> {
+  // Two that are first at the same moment meet on either of the table's keys: the row is made apart from who gets it.
+  await tx.run("insert into duty (duty, holder, token, until) values ($1, '', 0, 0) on conflict do nothing", [duty]);
   const [taken] = await tx.rows<{ token: number }>(
-    `insert into duty (duty, holder, token, until) values ($1, $2, 1, ${postgresClock} + $3)
-     on conflict (duty) do update set token = duty.token + 1, holder = excluded.holder, until = excluded.until
-       where duty.until <= ${postgresClock}
-     returning token`,
+    `update duty set token = token + 1, holder = $2, until = ${postgresClock} + $3
+     where duty = $1 and until <= ${postgresClock} returning token`,
     [duty, holder, forMs],
   );
   return taken?.token;

@@ -41,7 +41,7 @@ function childrenOf(pid: number): number[] {
     .filter((each) => parentOf(each) === pid);
 }
 
-export function parentOf(pid: number): number {
+function parentOf(pid: number): number {
   return Number(statOf(pid)?.[1] ?? 0);
 }
 

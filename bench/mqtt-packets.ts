@@ -1,7 +1,7 @@
 /** The few packets of MQTT 3.1.1 that the loads of benchmarks send and read: a full client would use up the core that is measured. */
 
 export const publishAtQos1 = 0x32;
-export const subscribeFirst = 0x82;
+const subscribeFirst = 0x82;
 export const packetTypes = { connack: 2, publish: 3, puback: 4, suback: 9 } as const;
 
 /** First byte with type and flags, remaining length (section 2.2.3), body. */

@@ -5,11 +5,6 @@ import type { Founding, Ledger } from "../model.ts";
 /** A ledger that is not opened yet. `password`: of a PostgreSQL address that holds none. */
 export type LedgerAddress = { readonly url: string; readonly password?: string };
 
-/** Whether several replicas on several machines can share it. */
-export function isShared({ url }: LedgerAddress): boolean {
-  return isPostgres(url);
-}
-
 /** The terms on which the network in this ledger was founded; undefined for a new one. Throws CoordinatorFault `ledger-...`. */
 export async function foundingIn(address: LedgerAddress): Promise<Founding | undefined> {
   if (isPostgres(address.url)) {

@@ -18,7 +18,7 @@ export type PostgresOptions = {
   readonly applicationName?: string;
 };
 
-export const defaults: Required<PostgresOptions> = {
+const defaults: Required<PostgresOptions> = {
   connections: 10,
   connectionTimeoutMs: 5_000,
   statementTimeoutMs: 30_000,

@@ -65,8 +65,6 @@ export type Input =
       readonly bytes: number;
       readonly payload: SignedBatch;
       readonly readings: number;
-      /** What it follows may still be on its way through another replica: the rules of order may ask for it once more. */
-      readonly mayWait?: boolean;
     }
   | {
       readonly kind: "evidence";
@@ -122,28 +120,40 @@ export type JudgeMessage =
       readonly payloads: ArrayBuffer;
     };
 
-/**
- * What became of an input. For a batch, also a refused one that is named, `storedUpTo` is the boot's watermark after it. `early`: nothing
- * was written, the input is to be handed in again after what it follows.
- */
-export type Verdict = { readonly rejection: Rejection | null; readonly storedUpTo?: number; readonly early?: true };
+/** What became of an input. For a batch, also a refused one that is named, `storedUpTo` is the boot's watermark after it. */
+export type Verdict = { readonly rejection: Rejection | null; readonly storedUpTo?: number };
+
+/** Sequences from the first to the last, both included. */
+export type SequenceRange = readonly [first: number, last: number];
+
+/** How far a boot's batches are accounted for: stored, or stated as dropped. */
+export type Watermark = {
+  /** Every sequence up to this one is accounted for; 0 for none. */
+  readonly storedUpTo: number;
+  /** What is accounted for beyond it, ahead of a sequence that is not: ascending, apart from each other and from `storedUpTo`. */
+  readonly ahead: readonly SequenceRange[];
+};
 
 /** What the ledger knows of a boot before it judges a batch or evidence. */
-export type BootState = {
+export type BootState = Watermark & {
   /** Counter under which this boot id is known; null when it is new. */
   readonly knownCount: number | null;
   /** Boot id that already used this counter; null when none. */
   readonly countUsedBy: BootId | null;
   /** Highest counter in accepted evidence of this node. */
   readonly highestCount: number;
-  /** Last batch sequence stored for this boot, 0 for none. */
-  readonly storedUpTo: number;
+};
+
+/** A batch without a rejection is to be stored. Watermark and statements are to be kept, also of a batch that is stored already. */
+export type BatchOrder = Watermark & {
+  readonly rejection: Rejection | null;
+  /** What it states as dropped that was neither stored nor stated before. */
+  readonly stated: readonly NonNullable<SignedBatch["dropped"]>[number][];
 };
 
 /** The rules of order, given to the ledger so that they are judged inside the same transaction that writes the effect. */
 export type OrderRules = {
-  /** "early" only where `mayWait`. */
-  batch(state: BootState, payload: SignedBatch, mayWait: boolean): Rejection | "early" | null;
+  batch(state: BootState, payload: SignedBatch): BatchOrder;
   evidence(state: BootState, boot: BootId, bootCount: number): Rejection | null;
 };
 

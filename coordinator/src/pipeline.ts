@@ -22,11 +22,11 @@ import { startNetworkClock } from "./act/network-clock.ts";
 import { createPenalties } from "./act/penalties.ts";
 import { startReplicas } from "./act/replicas.ts";
 import { startSettlement } from "./act/settlement.ts";
-import { createReceiptSender, storageReceipts } from "./act/storage-receipts.ts";
+import { sendStorageReceipts, storageReceipts } from "./act/storage-receipts.ts";
 import { startVerifier } from "./act/verifier.ts";
 import { closeEpoch } from "./decide/epoch-close.ts";
 import { nodeStatus } from "./decide/node-status.ts";
-import { orderRules } from "./decide/order.ts";
+import { orderRules, sharedOrderRules } from "./decide/order.ts";
 import { settlementStep } from "./decide/settlement.ts";
 import { slotSteps } from "./decide/slots.ts";
 import { CoordinatorFault } from "./fault.ts";
@@ -76,13 +76,6 @@ const judgeThread = new URL("./admission-thread.ts", import.meta.url);
 const mostJudges = Math.min(4, Math.max(1, availableParallelism() - 1));
 const mostPages = 200;
 const pruneEveryMs = 60_000;
-/**
- * How long a batch that overtook its predecessor waits for it, before it counts as a gap: longer than a broker takes to give another
- * replica what one that died had in hand.
- */
-const patienceMs = 8_000;
-/** Replicas commit a few batches of a node at a time: their receipts wait so long for one another. */
-const gatherMs = 50;
 /** Nodes were back 12 to 17 s after a server of a NATS cluster was killed; their back-off adds some. */
 const nodesReturnMs = 20_000;
 
@@ -93,11 +86,7 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
   const { network, time, parameters } = founding;
   const domain = { chainId: founding.chainId, verifyingContract: founding.rewards };
   const topics = topicsOf(network);
-  const receipts = createReceiptSender({
-    signer: signerOf(edges.coordinatorKey),
-    gatherMs: edges.isShared ? gatherMs : 0,
-    publish: (nodeId, payload) => broker?.publish(topics.receipt(nodeId), payload),
-  });
+  const signer = signerOf(edges.coordinatorKey);
   const penalties = createPenalties();
   const live = createLiveHub(mostPages);
   const fault = (part: string) => (err: unknown) => log.error({ err, part }, "failed, will be tried again");
@@ -108,10 +97,9 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
   const judges = startJudges(judgeThread, mostJudges, { time }, edges.broken);
   const knowledge = await openKnowledge({ ledger, time, now, judges });
   const queue = createIngestQueue({
-    patienceMs: edges.isShared ? patienceMs : 0,
     now,
     judge: knowledge.judge,
-    admit: (inputs) => ledger.admit(inputs, orderRules),
+    admit: (inputs) => ledger.admit(inputs, edges.isShared ? sharedOrderRules : orderRules),
     isInputs: (error) => error instanceof CoordinatorFault && error.code === "input-unstorable",
     unstorable: unstorableInput,
     admitted,
@@ -119,7 +107,8 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
   });
 
   function admitted(inputs: readonly Input[], verdicts: readonly Verdict[]): void {
-    receipts.send(storageReceipts(inputs, verdicts));
+    const receipts = storageReceipts(inputs, verdicts);
+    sendStorageReceipts(receipts, signer, (nodeId, payload) => broker?.publish(topics.receipt(nodeId), payload));
     for (const [index, input] of inputs.entries()) {
       const rejection = verdicts[index]?.rejection;
       if (rejection) punish(input, rejection);
@@ -284,7 +273,6 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
     async stop() {
       if (does("ingest") && !(await replicas.othersWith("ingest").catch(() => false))) announce(false);
       await queue.close();
-      receipts.stop();
       await duties.stop();
       await fleet.stop();
       await replicas.stop();

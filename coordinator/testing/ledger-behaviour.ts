@@ -4,8 +4,8 @@
  */
 import { describe } from "node:test";
 import { admissionBehaviour } from "./ledger/admission.ts";
+import { aheadBehaviour } from "./ledger/ahead.ts";
 import { dutyBehaviour } from "./ledger/duties.ts";
-import { earlyBehaviour } from "./ledger/early.ts";
 import { epochBehaviour } from "./ledger/epochs.ts";
 import { lifeBehaviour } from "./ledger/life.ts";
 import type { OpenStore } from "./ledger/opened-store.ts";
@@ -19,7 +19,7 @@ export type { OpenedStore, OpenStore } from "./ledger/opened-store.ts";
 const parts: Readonly<Record<string, (open: OpenStore) => void>> = {
   "enrolment and admission": admissionBehaviour,
   "replays and regroupings": replayBehaviour,
-  "batches that come early": earlyBehaviour,
+  "batches ahead of the watermark": aheadBehaviour,
   "sessions and refusals": sessionBehaviour,
   "readings and retention": readingBehaviour,
   "slots and epochs": epochBehaviour,

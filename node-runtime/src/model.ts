@@ -88,7 +88,7 @@ export type UplinkStep =
  * What a refusal in a storage receipt asks for. `gap`: send again from the first number that is missing. `batch`: a permanent fault of this
  * one batch. `boot`: a fault of the boot it belongs to. `later`: nothing is wrong with the batch, try later.
  */
-export type RefusalMeaning = "gap" | "batch" | "boot" | "later";
+export type RefusalMeaning = "gap" | "ahead" | "batch" | "boot" | "later";
 
 /** A slot receipt, checked: the verifier's signed bytes as they came, and how many slots they speak of as credited. */
 export type KeptSlotReceipt = {

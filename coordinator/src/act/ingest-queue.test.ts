@@ -3,8 +3,7 @@ import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import fc from "fast-check";
 import { bootId, makeDevice } from "../../testing/devices.ts";
-import { batchInput, deathInput } from "../../testing/inputs.ts";
-import { until } from "../../testing/until.ts";
+import { deathInput } from "../../testing/inputs.ts";
 import type { Arrival, Input, Verdict } from "../model.ts";
 import { createIngestQueue, type IngestQueue } from "./ingest-queue.ts";
 
@@ -226,60 +225,6 @@ test("for any order of judging, with some that throws, the rest is committed onc
   );
 });
 
-test("a batch that overtook its predecessor is handed in again, answered once, and holds up nobody", async () => {
-  const house = createPatientHouse(5_000);
-  house.early.add(1);
-  const flush = house.push(1, 2);
-  await until(() => house.answered.length === 1);
-  assert.deepEqual([house.answered, house.committed, house.queue.depth], [[2], [2], 1]);
-  house.early.delete(1);
-  await flush;
-  assert.deepEqual([house.answered, house.committed, house.queue.depth], [[2, 1], [2, 1], 0]);
-  assert.ok(house.tries.filter(({ number, mayWait }) => number === 1 && mayWait).length > 1);
-});
-
-test("a batch whose predecessor does not come is judged without patience in the end", async () => {
-  const house = createPatientHouse(100);
-  house.early.add(1);
-  await house.push(1);
-  assert.deepEqual(house.answered, [1]);
-  assert.deepEqual(house.tries.map(({ mayWait }) => mayWait).slice(-2), [true, false]);
-});
-
-test("what stands behind a gap is asked for by its first alone, and all of it follows when the gap is closed", async () => {
-  const house = createPatientHouse(5_000);
-  house.early.add(3);
-  const flush = house.push(1, 3, 4, 5);
-  await until(() => house.tries.filter(({ number }) => number === 3).length > 2);
-  assert.deepEqual(house.committed, [1]);
-  assert.ok(house.tries.every(({ number }) => number < 4));
-  house.early.delete(3);
-  await flush;
-  assert.deepEqual(house.committed, [1, 3, 4, 5]);
-  assert.equal(house.tries.filter(({ number }) => number > 3).length, 2);
-});
-
-test("what closes a gap is handed in at once, though those behind it wait", async () => {
-  const house = createPatientHouse(60_000);
-  house.early.add(3);
-  const flush = house.push(1, 3);
-  await until(() => house.tries.some(({ number }) => number === 3));
-  house.early.delete(3);
-  await house.push(2).then(() => flush);
-  assert.deepEqual(house.committed, [1, 2, 3]);
-});
-
-test("replicas' commits wait for one another a moment, so that each takes more", async () => {
-  const house = createPatientHouse(5_000);
-  await house.push(1);
-  const before = performance.now();
-  void house.push(2);
-  await turn();
-  await house.push(3);
-  assert.deepEqual(house.groups.at(-1), [2, 3]);
-  assert.ok(performance.now() - before < 1_000);
-});
-
 test("a message is done with when its outcome is durable, and not when the queue was closed first", async () => {
   const house = createHouse({ ledger: "held" });
   const done: number[] = [];
@@ -310,44 +255,6 @@ test("the oldest arrival that is not committed tells how far the queue is", asyn
   await house.queue.flush();
   assert.equal(house.queue.oldestAt, null);
 });
-
-/** A queue of batches over a ledger that finds some of them early as long as they may wait. */
-function createPatientHouse(patienceMs: number) {
-  const early = new Set<number>();
-  const tries: { number: number; mayWait: boolean }[] = [];
-  const groups: number[][] = [];
-  const committed: number[] = [];
-  const answered: number[] = [];
-  const numberOf = (input: Input) => (input.kind === "batch" ? input.payload.seq : 0);
-  const queue = createIngestQueue({
-    patienceMs,
-    now: () => performance.now(),
-    judge: async ({ receivedAt }) => batchInput(nodeId, boot, { seq: receivedAt }),
-    async admit(inputs): Promise<Verdict[]> {
-      groups.push(inputs.map(numberOf));
-      return inputs.map((input) => {
-        const number = numberOf(input);
-        const mayWait = input.kind === "batch" && input.mayWait === true;
-        tries.push({ number, mayWait });
-        const storedUpTo = Math.max(0, ...committed);
-        if (early.has(number) && mayWait) return { rejection: null, storedUpTo, early: true };
-        committed.push(number);
-        return { rejection: null, storedUpTo: number };
-      });
-    },
-    isInputs: () => false,
-    unstorable: (input) => input,
-    admitted: (inputs) => answered.push(...inputs.map(numberOf)),
-    fault: (error) => assert.fail(String(error)),
-  });
-  return {
-    ...{ early, tries, groups, committed, answered, queue },
-    push(...numbers: number[]): Promise<void> {
-      for (const number of numbers) void queue.push(arrivalOf(number));
-      return queue.flush();
-    },
-  };
-}
 
 type House = {
   readonly queue: IngestQueue;
@@ -381,7 +288,6 @@ function createHouse({
   const works = Promise.withResolvers<void>();
   let state = ledger;
   const queue = createIngestQueue({
-    patienceMs: 0,
     now: () => performance.now(),
     judge(arrival) {
       const pending = Promise.withResolvers<Input>();

@@ -1,8 +1,6 @@
 /**
  * From arrivals to commits. Each arrival is judged at once (in threads of their own), all are committed in the order of their
  * arrival, as many per transaction as have been judged meanwhile: group commit without a timer. Nothing is answered before its commit.
- * Where replicas share the work, a batch may overtake the one it follows, which another replica holds: it is handed in again, for a
- * while, before it counts as a gap.
  */
 import type { Arrival, Input, Verdict } from "../model.ts";
 
@@ -26,8 +24,6 @@ export type IngestQueue = {
 };
 
 export type IngestActions = {
-  /** How long an early batch is handed in again; 0 where nobody else takes in what it follows. */
-  readonly patienceMs: number;
   now(): number;
   judge(arrival: Arrival): Promise<Input>;
   admit(inputs: readonly Input[]): Promise<readonly Verdict[]>;
@@ -45,21 +41,15 @@ export type IngestActions = {
 const groupSize = 256;
 const capacity = 2_048;
 const retryMs = 1_000;
-const handInAgain = { firstMs: 20, ceilingMs: 160 };
-/** Where replicas share the work, each gets a part of it: commits wait for one another so long, unless half a group is there. */
-const lingerMs = 20;
-/** Boots whose watermark is remembered between two groups. */
-const bootsRemembered = 10_000;
 
 type Admitted = { readonly inputs: readonly Input[]; readonly verdicts: readonly Verdict[] };
 
-/** `number` counts what was pushed, from 1 on. `early`: since when, and not to be handed in again before. */
+/** `number` counts what was pushed, from 1 on. */
 type Slot = {
   readonly number: number;
   readonly at: number;
   readonly committed: (() => void) | undefined;
   input: Input | null;
-  early?: { readonly since: number; readonly notBefore: number; readonly waitMs: number };
 };
 
 export function createIngestQueue(actions: IngestActions): IngestQueue {
@@ -70,12 +60,6 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
   let shed = 0;
   let running = false;
   let closed = false;
-
-  const isShared = actions.patienceMs > 0;
-  /** Of boots that have something waiting here: up to where they are stored, as far as this replica knows. */
-  const watermarks = new Map<string, number>();
-  let committedAt = Number.NEGATIVE_INFINITY;
-  let alarm: { readonly at: number; readonly timer: NodeJS.Timeout } | null = null;
 
   function enqueue(committed: (() => void) | undefined): Slot {
     pushed += 1;
@@ -89,7 +73,7 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
 
   function judged(slot: Slot, input: Input): void {
     slot.input = input;
-    nudge();
+    if (!running && slots[0]?.input) void run();
   }
 
   /** Judging itself broke: the arrival is not answered, so its sender keeps it, and the queue goes on. */
@@ -97,19 +81,17 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
     actions.fault(error);
     slots.splice(slots.indexOf(slot), 1);
     settle();
-    nudge();
-  }
-
-  function nudge(): void {
-    if (!running) void run();
+    if (!running && slots[0]?.input) void run();
   }
 
   async function run(): Promise<void> {
     running = true;
-    for (let group = readyGroup(); group.length > 0; group = readyGroup()) {
-      const admitted = await admitUntilDurable(group.map(handIn));
+    while (slots[0]?.input) {
+      const admitted = await admitUntilDurable(readyGroup());
       if (admitted === null) break;
-      finish(group.slice(0, admitted.inputs.length), admitted);
+      const done = slots.splice(0, admitted.inputs.length);
+      actions.admitted(admitted.inputs, admitted.verdicts);
+      for (const { committed } of done) committed?.();
       settle();
       // Sockets and signatures get their turn between two transactions.
       await new Promise((resolve) => setImmediate(resolve));
@@ -117,91 +99,13 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
     running = false;
   }
 
-  /**
-   * Judged and due, in order of arrival; ends at the first that is still being judged. Of a boot only what follows one after the other:
-   * what waits for another replica would be early, and is not handed in until the first of it is no longer.
-   */
-  function readyGroup(): Slot[] {
-    const group: Slot[] = [];
-    const now = actions.now();
-    const last = new Map<string, number>();
-    const held = new Set<string>();
-    let next = Number.POSITIVE_INFINITY;
-    for (const slot of slots) {
-      if (!slot.input || group.length === groupSize) break;
-      const boot = isShared ? bootOf(slot.input) : undefined;
-      if (boot && slot.input.kind === "batch") {
-        const { seq, dropped } = slot.input.payload;
-        const before = last.get(boot) ?? watermarks.get(boot);
-        const follows = before !== undefined && seq <= before + 1;
-        if (before !== undefined && !follows && !dropped) slot.early ??= earlyFrom(now);
-        if (!follows && (held.has(boot) || (slot.early && (slot.early.notBefore > now || last.has(boot))))) {
-          held.add(boot);
-          next = Math.min(next, Math.max(now + 1, slot.early?.notBefore ?? now));
-          continue;
-        }
-        // Whether what it waits for has come is asked by it alone.
-        if (slot.early && !follows) held.add(boot);
-        else last.set(boot, Math.max(seq, before ?? 0));
-      }
-      group.push(slot);
+  function readyGroup(): Input[] {
+    const group: Input[] = [];
+    for (const { input } of slots) {
+      if (!input || group.length === groupSize) break;
+      group.push(input);
     }
-    const waitMs = isShared && group.length > 0 && group.length < groupSize / 2 ? committedAt + lingerMs - now : 0;
-    if (waitMs > 0) next = Math.min(next, now + waitMs);
-    if ((group.length === 0 || waitMs > 0) && next < Number.POSITIVE_INFINITY) wakeAt(next);
-    return waitMs > 0 ? [] : group;
-  }
-
-  function wakeAt(at: number): void {
-    if (alarm && alarm.at <= at) return;
-    if (alarm) clearTimeout(alarm.timer);
-    const timer = setTimeout(
-      () => {
-        alarm = null;
-        nudge();
-      },
-      Math.max(1, at - actions.now()),
-    );
-    alarm = { at, timer };
-  }
-
-  function handIn({ input, early }: Slot): Input {
-    if (!input) throw new Error("an arrival that is not judged cannot be handed in");
-    const patient = isShared && (!early || actions.now() - early.since < actions.patienceMs);
-    return input.kind === "batch" && patient ? { ...input, mayWait: true } : input;
-  }
-
-  function finish(group: readonly Slot[], { inputs, verdicts }: Admitted): void {
-    const now = actions.now();
-    const settled: Slot[] = [];
-    const outcome: { inputs: Input[]; verdicts: Verdict[] } = { inputs: [], verdicts: [] };
-    for (const [index, slot] of group.entries()) {
-      const [input, verdict] = [inputs[index], verdicts[index]];
-      if (!input || !verdict) continue;
-      const boot = isShared ? bootOf(input) : undefined;
-      if (boot && verdict.storedUpTo !== undefined) watermarks.set(boot, verdict.storedUpTo);
-      if (verdict.early) {
-        const waitMs = Math.min(handInAgain.ceilingMs, slot.early ? slot.early.waitMs * 2 : handInAgain.firstMs);
-        slot.early = { since: slot.early?.since ?? now, notBefore: now + waitMs, waitMs };
-      } else {
-        settled.push(slot);
-        outcome.inputs.push(input);
-        outcome.verdicts.push(verdict);
-      }
-    }
-    committedAt = now;
-    if (watermarks.size > bootsRemembered) watermarks.clear();
-    remove(settled);
-    actions.admitted(outcome.inputs, outcome.verdicts);
-    for (const { committed } of settled) committed?.();
-  }
-
-  function remove(settled: readonly Slot[]): void {
-    if (settled.every((slot, index) => slots[index] === slot)) slots.splice(0, settled.length);
-    else {
-      const gone = new Set(settled);
-      slots.splice(0, slots.length, ...slots.filter((slot) => !gone.has(slot)));
-    }
+    return group;
   }
 
   /**
@@ -268,17 +172,8 @@ export function createIngestQueue(actions: IngestActions): IngestQueue {
     async close() {
       await Promise.race([this.flush(), new Promise((resolve) => setTimeout(resolve, retryMs))]);
       closed = true;
-      if (alarm) clearTimeout(alarm.timer);
     },
   };
-}
-
-function earlyFrom(now: number): NonNullable<Slot["early"]> {
-  return { since: now, notBefore: now + handInAgain.firstMs, waitMs: handInAgain.firstMs };
-}
-
-function bootOf(input: Input): string | undefined {
-  return input.kind === "batch" ? `${input.nodeId} ${input.payload.boot}` : undefined;
 }
 
 function gate(): { promise: Promise<void>; release: () => void } {

@@ -4,9 +4,8 @@ import { parseReceipt, type RejectionCode, type StorageReceipt } from "@cairn/pr
 import { bootId, makeDevice } from "../../testing/devices.ts";
 import { domain } from "../../testing/founding.ts";
 import { batchInput, birthInput, evidenceInput, refusedInput } from "../../testing/inputs.ts";
-import { until } from "../../testing/until.ts";
 import type { Input, Verdict } from "../model.ts";
-import { createReceiptSender, storageReceipts } from "./storage-receipts.ts";
+import { sendStorageReceipts, storageReceipts } from "./storage-receipts.ts";
 
 const { nodeId } = makeDevice();
 const boot = bootId();
@@ -51,6 +50,18 @@ test("a duplicate is answered with the watermark and is no refusal", () => {
   assert.deepEqual(receipts(outOfOrder(1, "sequence-duplicate", 4)), [{ nodeId, boot, upTo: 4 }]);
 });
 
+test("a batch ahead of the watermark gets no receipt; when it comes again, its sender learns that something before it is missing", () => {
+  const ahead = (sequence: number, upTo: number): Judged => [
+    batchInput(nodeId, boot, { seq: sequence }),
+    verdict(null, upTo),
+  ];
+  assert.deepEqual(receipts(ahead(4, 2), ahead(5, 2)), []);
+  assert.deepEqual(receipts(ahead(4, 2), stored(3), ahead(6, 3)), [{ nodeId, boot, upTo: 3 }]);
+  assert.deepEqual(receipts(outOfOrder(4, "sequence-duplicate", 2)), [
+    { nodeId, boot, upTo: 2, refused: { sequence: 4, code: "sequence-duplicate" } },
+  ]);
+});
+
 test("what is no batch, or no batch that a signature names, gets no receipt", () => {
   const others = [refusedInput(nodeId), refusedInput(null), evidenceInput(nodeId, boot), birthInput(nodeId, boot)];
   assert.deepEqual(receipts(...others.map((input): Judged => [input, { rejection: null }])), []);
@@ -62,43 +73,15 @@ test("receipts go out to the nodes that they are for, signed by the coordinator"
     { nodeId, boot, upTo: 7 },
     { nodeId: coordinator.nodeId, boot, upTo: 2, refused: { sequence: 3, code: "sequence-gap" } },
   ];
-  const { sent, sender } = onCoordinator(coordinator, 0);
-  sender.send(told);
+  const sent: StorageReceipt[] = [];
+  sendStorageReceipts(told, coordinator.signer, (to, payload) => {
+    const trust = { nodeId: to, coordinatorKey: coordinator.enrolment.publicKey, domain, verifiers: [] };
+    const receipt = parseReceipt(payload, trust);
+    assert.ok(receipt.ok && receipt.value.kind === "stored");
+    sent.push(receipt.value.receipt);
+  });
   assert.deepEqual(sent, told);
 });
-
-test("receipts of a boot that come shortly after one another become the newest, but a refusal is told at once", async () => {
-  const coordinator = makeDevice();
-  const { sent, sender } = onCoordinator(coordinator, 20);
-  const receipt = (upTo: number, of = boot) => ({ nodeId: coordinator.nodeId, boot: of, upTo });
-  const other = bootId();
-  for (const upTo of [1, 2, 3]) sender.send([receipt(upTo), receipt(upTo, other)]);
-  assert.deepEqual(sent, []);
-  const refusal = { ...receipt(3), refused: { sequence: 5, code: "sequence-gap" as const } };
-  sender.send([refusal]);
-  assert.deepEqual(sent, [refusal]);
-  await until(() => sent.length === 2);
-  assert.deepEqual(sent[1], receipt(3, other));
-  sender.send([receipt(4)]);
-  sender.stop();
-  assert.deepEqual(sent.slice(2), [receipt(4)]);
-});
-
-/** A sender whose receipts are kept as nodes read them. */
-function onCoordinator(coordinator: ReturnType<typeof makeDevice>, gatherMs: number) {
-  const sent: StorageReceipt[] = [];
-  const sender = createReceiptSender({
-    signer: coordinator.signer,
-    gatherMs,
-    publish(to, payload) {
-      const trust = { nodeId: to, coordinatorKey: coordinator.enrolment.publicKey, domain, verifiers: [] };
-      const receipt = parseReceipt(payload, trust);
-      assert.ok(receipt.ok && receipt.value.kind === "stored");
-      sent.push(receipt.value.receipt);
-    },
-  });
-  return { sent, sender };
-}
 
 function verdict(code: RejectionCode | null, storedUpTo: number): Verdict {
   return { rejection: code && { code, detail: "" }, storedUpTo };

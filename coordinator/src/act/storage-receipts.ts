@@ -1,4 +1,4 @@
-/** Tells nodes how far their batches are durable: one signed receipt per boot, however many batches it covers. */
+/** Tells nodes how far their batches are durable: one signed receipt per boot and commit, however many batches it covers. */
 import { type BootId, encodeStorageReceipt, type NodeId, type Signer, type StorageReceipt } from "@cairn/protocol";
 import type { Input, Verdict } from "../model.ts";
 
@@ -12,8 +12,10 @@ export function storageReceipts(inputs: readonly Input[], verdicts: readonly Ver
     if (!batch || storedUpTo === undefined) continue;
     const { nodeId, boot, sequence } = batch;
     const key = `${nodeId}${boot}`;
-    const latest =
-      rejection && rejection.code !== "sequence-duplicate" ? { sequence, code: rejection.code } : undefined;
+    // What was taken ahead of the watermark is covered when that passes it: whoever fills the gap says so.
+    if (!rejection && sequence > storedUpTo) continue;
+    // Of a duplicate that is ahead its sender is told, so that it can see what is missing.
+    const latest = rejection && sequence > storedUpTo ? { sequence, code: rejection.code } : undefined;
     const refused = firstOf(byBoot.get(key)?.refused, latest, storedUpTo);
     byBoot.set(key, { nodeId, boot, upTo: storedUpTo, ...(refused ? { refused } : {}) });
   }
@@ -33,46 +35,10 @@ function firstOf(earlier: Refused, latest: Refused, storedUpTo: number): Refused
   return open && (!latest || open.sequence < latest.sequence) ? open : latest;
 }
 
-export type ReceiptSender = {
-  send(receipts: readonly StorageReceipt[]): void;
-  /** Sends what was gathered. */
-  stop(): void;
-};
-
-/**
- * Signs and publishes receipts. With `gatherMs`, those of a boot that come within that time become one, the newest: where replicas share
- * the work, each commits a few of a node's batches at a time. A refusal is told at once.
- */
-export function createReceiptSender(options: {
-  readonly signer: Signer;
-  readonly gatherMs: number;
-  publish(nodeId: NodeId, payload: Buffer): void;
-}): ReceiptSender {
-  const { signer, gatherMs, publish } = options;
-  const gathered = new Map<string, StorageReceipt>();
-  let timer: NodeJS.Timeout | undefined;
-
-  const sign = (receipt: StorageReceipt) => publish(receipt.nodeId, encodeStorageReceipt(receipt, signer));
-
-  function flush(): void {
-    clearTimeout(timer);
-    timer = undefined;
-    for (const receipt of gathered.values()) sign(receipt);
-    gathered.clear();
-  }
-
-  return {
-    send(receipts) {
-      for (const receipt of receipts) {
-        const boot = `${receipt.nodeId}${receipt.boot}`;
-        if (gatherMs > 0 && !receipt.refused) gathered.set(boot, receipt);
-        else {
-          gathered.delete(boot);
-          sign(receipt);
-        }
-      }
-      if (gathered.size > 0) timer ??= setTimeout(flush, gatherMs);
-    },
-    stop: flush,
-  };
+export function sendStorageReceipts(
+  receipts: readonly StorageReceipt[],
+  signer: Signer,
+  publish: (nodeId: NodeId, payload: Buffer) => void,
+): void {
+  for (const receipt of receipts) publish(receipt.nodeId, encodeStorageReceipt(receipt, signer));
 }

@@ -55,7 +55,7 @@ export const copiedTables: readonly CopiedTable[] = [
     { parent: true },
   ),
   table("channel", ["id"], ["node", "series", "unit"]),
-  table("boot", ["node", "boot"], ["boot_count", "stored_up_to", "in_evidence"]),
+  table("boot", ["node", "boot"], ["boot_count", "stored_up_to", "ahead", "in_evidence"]),
   table("batch", ["id"], ["node", "boot", "sequence", "readings", "bytes", "received_at"]),
   table("reading", ["channel", "at", "id"], ["value", "quality"]),
   table("dropped", ["node", "boot", "first_sequence"], ["last_sequence", "readings", "reason", "stated_at"]),

@@ -11,6 +11,7 @@ import type {
   NodeRecord,
   OperatorOutcome,
   SeenReplica,
+  SequenceRange,
   SlotRow,
   StoredRejection,
 } from "../model.ts";
@@ -49,6 +50,11 @@ export function nodeRecord(row: Omit<Selectable<NodeTable>, "id">): NodeRecord {
     readingsStored: row.readings,
     rejections: row.rejections,
   };
+}
+
+/** Of a boot that is not known: none. */
+export function readAhead(json = "[]"): readonly SequenceRange[] {
+  return json === "[]" ? [] : (JSON.parse(json) as SequenceRange[]);
 }
 
 export function slotRecord(row: Selectable<SlotTable>): SlotRow {

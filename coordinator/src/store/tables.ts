@@ -59,6 +59,8 @@ export type BootTable = {
   readonly boot: string;
   readonly boot_count: number;
   readonly stored_up_to: number;
+  /** JSON of SequenceRange[]. */
+  readonly ahead: Generated<string>;
   readonly in_evidence: number;
 };
 

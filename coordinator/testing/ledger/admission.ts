@@ -267,9 +267,9 @@ export function admissionBehaviour(open: OpenStore): void {
       const boot = bootId();
       const seen: unknown[] = [];
       const watching: OrderRules = {
-        batch: (state, payload, mayWait) => {
+        batch: (state, payload) => {
           seen.push({ ...state });
-          return orderRules.batch(state, payload, mayWait);
+          return orderRules.batch(state, payload);
         },
         evidence: (state, ...rest) => {
           seen.push({ ...state, highestCount: state.highestCount });
@@ -352,12 +352,12 @@ export function admissionBehaviour(open: OpenStore): void {
   );
 }
 
-/** Verdicts in words: the code, "early" or "stored" with the watermark, "accepted" for what has none. */
-export async function send(ledger: Ledger, inputs: readonly Input[]): Promise<string[]> {
-  const verdicts = await ledger.admit(inputs, orderRules);
+/** Verdicts in words: the code or "stored" with the watermark, "accepted" for what has none. */
+export async function send(ledger: Ledger, inputs: readonly Input[], rules = orderRules): Promise<string[]> {
+  const verdicts = await ledger.admit(inputs, rules);
   assert.equal(verdicts.length, inputs.length);
-  return verdicts.map(({ rejection, storedUpTo, early }) => {
-    const word = rejection?.code ?? (early ? "early" : storedUpTo === undefined ? "accepted" : "stored");
+  return verdicts.map(({ rejection, storedUpTo }) => {
+    const word = rejection?.code ?? (storedUpTo === undefined ? "accepted" : "stored");
     return storedUpTo === undefined ? word : `${word} ${storedUpTo}`;
   });
 }
@@ -373,10 +373,10 @@ function breakingAt(breaksAt: number): OrderRules {
   let judged = 0;
   return {
     ...orderRules,
-    batch(state, payload, mayWait) {
+    batch(state, payload) {
       judged += 1;
       if (judged === breaksAt) throw new Error("the rule broke");
-      return orderRules.batch(state, payload, mayWait);
+      return orderRules.batch(state, payload);
     },
   };
 }

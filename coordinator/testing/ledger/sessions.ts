@@ -1,6 +1,7 @@
 /** Behaviour of every ledger: sessions of nodes (birth, last will), and what is kept of refused inputs. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { orderRules } from "../../src/decide/order.ts";
 import { bootId } from "../devices.ts";
 import { slotTime } from "../founding.ts";
 import { batchInput, birthInput, deathInput, evidenceInput, refusedInput } from "../inputs.ts";
@@ -15,7 +16,7 @@ export function sessionBehaviour(open: OpenStore): void {
     onStore(open, async ({ ledger }) => {
       const { nodeId } = await enrolled(ledger);
       const birth = birthInput(nodeId, bootId(), 3, slotTime(2));
-      await ledger.admit([birthInput(nodeId, bootId(), 2), birth], noRules);
+      await ledger.admit([birthInput(nodeId, bootId(), 2), birth], orderRules);
       assert.partialDeepStrictEqual((await ledger.nodes())[0], {
         birth: birth.birth,
         lastHeardAt: slotTime(2),
@@ -168,5 +169,3 @@ export function sessionBehaviour(open: OpenStore): void {
     }),
   );
 }
-
-const noRules = { batch: () => null, evidence: () => null };

@@ -111,23 +111,34 @@ describe("the uplink of a simulated node", () => {
     assert.equal(uplink.waiting, 0);
   });
 
-  test("a ledger that misses what it had receipted is noticed, and told what is gone", () => {
-    const { uplink, sent, takenBack, receipted } = openUplink(6);
+  test("what is stored ahead of a missing batch is not sent again for it", () => {
+    const { uplink, take } = openUplink(4);
     uplink.work(0);
-    uplink.receipt({ upTo: 4 }, 10);
-    uplink.work(10);
-    sent.length = 0;
-    uplink.receipt({ upTo: 1, refused: { sequence: 5, code: "sequence-gap" } }, 300);
-    assert.equal(takenBack(), 3);
+    take();
+    uplink.receipt({ upTo: 0, refused: { sequence: 2, code: "sequence-duplicate" } }, 300);
     uplink.work(300);
-    assert.deepEqual(sent[0], {
-      sequence: 5,
-      dropped: [{ first: 2, last: 4, readings: 0, reason: "already-freed" }],
-      again: true,
-    });
-    uplink.receipt({ upTo: 6 }, 400);
-    assert.deepEqual(receipted, [1, 2, 3, 4, 5, 6]);
-    assert.equal(uplink.waiting, 0);
+    assert.deepEqual(take(), []);
+  });
+
+  test("a ledger that misses what it had receipted is noticed, and told what is gone", () => {
+    for (const code of ["sequence-gap", "sequence-duplicate"] as const) {
+      const { uplink, sent, takenBack, receipted } = openUplink(6);
+      uplink.work(0);
+      uplink.receipt({ upTo: 4 }, 10);
+      uplink.work(10);
+      sent.length = 0;
+      uplink.receipt({ upTo: 1, refused: { sequence: 5, code } }, 300);
+      assert.equal(takenBack(), 3);
+      uplink.work(300);
+      assert.deepEqual(sent[0], {
+        sequence: 5,
+        dropped: [{ first: 2, last: 4, readings: 0, reason: "already-freed" }],
+        again: true,
+      });
+      uplink.receipt({ upTo: 6 }, 400);
+      assert.deepEqual(receipted, [1, 2, 3, 4, 5, 6]);
+      assert.equal(uplink.waiting, 0);
+    }
   });
 
   test("nothing goes out while the coordinator is away, nor before it was heard of or the grace is over", () => {

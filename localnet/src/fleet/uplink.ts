@@ -141,7 +141,9 @@ export class Uplink {
     const settled = this.#settled();
     // The answer to a batch that is not under way any more, or that was receipted since.
     if (sequence <= settled || sequence > this.#sent) return;
-    if (code === "sequence-gap") {
+    // It is stored, and what it follows is under way: only of the oldest this says that the ledger has lost what it had.
+    if (code === "sequence-duplicate" && sequence > settled + 1) return;
+    if (code === "sequence-gap" || code === "sequence-duplicate") {
       if (nowMs - this.#gapHandledAtMs < gapQuietMs) return;
       this.#gapHandledAtMs = nowMs;
       if (upTo < this.#stored && sequence === settled + 1) this.#takeBack(upTo);

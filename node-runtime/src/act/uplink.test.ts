@@ -143,6 +143,16 @@ test("one lost batch makes one start over, not one per refusal behind it", () =>
   assert.equal(sent.length, 6, "the refusal of a batch that is not under way");
 });
 
+test("what is stored ahead of a missing batch is left alone, unless it is the oldest", () => {
+  const { uplink, surroundings, sent, refuse } = scene("ahead");
+  uplink.connected();
+  refuse(3, "sequence-duplicate");
+  surroundings.advance(300);
+  assert.deepEqual(sent, [1, 2, 3]);
+  refuse(1, "sequence-duplicate");
+  assert.deepEqual(sent, [1, 2, 3, 1, 2, 3]);
+});
+
 test("a batch refused for good is tried again after a pause, then set aside, and the others go on", () => {
   const { uplink, surroundings, sent, aside, refuse } = scene("batch");
   uplink.connected();

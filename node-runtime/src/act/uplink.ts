@@ -246,7 +246,9 @@ export function createUplink({ store, limits, surroundings, log, next, meaning, 
     if (!inFlight.has(key)) return;
     const now = surroundings.steadyNow();
     const what = meaning(code);
-    if (what === "gap") {
+    // It is stored, and what it follows is under way: only of the oldest this says that the coordinator has lost what it had.
+    if (what === "ahead" && store.outstanding(1)[0]?.sequence !== sequence) return;
+    if (what === "gap" || what === "ahead") {
       if (now - gapHandledAtMs < gapQuietMs) return;
       gapHandledAtMs = now;
       log.warn({ sequence, code }, "the coordinator misses a batch, sending again from the oldest");

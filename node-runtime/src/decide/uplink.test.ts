@@ -147,6 +147,7 @@ test("every answer is either work or one wait, and a wait lies ahead", () => {
 test("only faults of one batch or one boot count against it; a missing key is waited out", () => {
   const meanings = Object.fromEntries(rejectionCodes.map((code) => [code, meaningOfRefusal(code)]));
   assert.equal(meanings["sequence-gap"], "gap");
+  assert.equal(meanings["sequence-duplicate"], "ahead");
   for (const code of ["payload-too-large", "envelope-malformed", "payload-malformed", "schema-mismatch"])
     assert.equal(meanings[code], "batch", code);
   for (const code of ["boot-regressed", "boot-mismatch"]) assert.equal(meanings[code], "boot", code);

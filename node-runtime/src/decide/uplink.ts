@@ -67,6 +67,8 @@ export function meaningOfRefusal(code: RejectionCode): RefusalMeaning {
   switch (code) {
     case "sequence-gap":
       return "gap";
+    case "sequence-duplicate":
+      return "ahead";
     case "payload-too-large":
     case "envelope-malformed":
     case "payload-malformed":

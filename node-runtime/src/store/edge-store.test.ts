@@ -311,21 +311,22 @@ test("an abandoned boot leaves nothing behind but its count and its refused batc
   assert.equal(summarise(folder).refusedBatchesKept, 2);
 });
 
-test("a ledger that lost what it had receipted is told that the numbers were freed", () => {
-  const store = open();
-  store.accept(readings(0, 30), "results");
-  store.commit();
-  store.seal("results", 10, 3);
-  const { id } = store.boot;
-  store.received({ boot: id, upTo: 2 });
-  const [head] = store.outstanding(1);
-  assert.ok(head);
-  store.received({ boot: id, upTo: 0, refused: { sequence: 3, code: "sequence-gap" } });
-  assert.deepEqual(store.read(head)?.dropped, [{ first: 1, last: 2, readings: 0, reason: "already-freed" }]);
-  store.received({ boot: id, upTo: 3 });
-  assert.deepEqual(store.outstanding(9), []);
-  assert.equal(summarise(folder).unstated.batches, 0);
-});
+for (const code of ["sequence-gap", "sequence-duplicate"] as const)
+  test(`a ledger that lost what it had receipted, and says ${code} to what follows, is told that the numbers were freed`, () => {
+    const store = open();
+    store.accept(readings(0, 30), "results");
+    store.commit();
+    store.seal("results", 10, 3);
+    const { id } = store.boot;
+    store.received({ boot: id, upTo: 2 });
+    const [head] = store.outstanding(1);
+    assert.ok(head);
+    store.received({ boot: id, upTo: 0, refused: { sequence: 3, code } });
+    assert.deepEqual(store.read(head)?.dropped, [{ first: 1, last: 2, readings: 0, reason: "already-freed" }]);
+    store.received({ boot: id, upTo: 3 });
+    assert.deepEqual(store.outstanding(9), []);
+    assert.equal(summarise(folder).unstated.batches, 0);
+  });
 
 test("a late gap refusal of another batch than the oldest invents no gap", () => {
   const store = open();

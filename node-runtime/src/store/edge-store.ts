@@ -316,7 +316,8 @@ export function openEdgeStore(options: EdgeStoreOptions) {
           return freed;
         });
       const head = book.of(of.count)[0];
-      if (refused?.code === "sequence-gap" && covered < of.stored && refused.sequence === head?.sequence)
+      const isBehindGap = refused?.code === "sequence-gap" || refused?.code === "sequence-duplicate";
+      if (isBehindGap && covered < of.stored && refused.sequence === head?.sequence)
         apply(() => book.stateFreed(of, covered + 1));
       return 0;
     },

@@ -110,17 +110,17 @@ async function loadBoots(tx: Transaction, inputs: readonly Input[], nodes: Nodes
        select distinct node, boot, boot_count from json_to_recordset($1) as asked (node int, boot text, boot_count bigint)
      )
      select named.* from asked, lateral (
-       select node, boot, boot_count, stored_up_to, in_evidence from boot
+       select node, boot, boot_count, stored_up_to, ahead, in_evidence from boot
        where boot.node = asked.node and boot.boot = asked.boot limit 1
      ) as named
      union all
      select counted.* from asked, lateral (
-       select node, boot, boot_count, stored_up_to, in_evidence from boot
+       select node, boot, boot_count, stored_up_to, ahead, in_evidence from boot
        where boot.node = asked.node and boot.boot_count = asked.boot_count limit 1
      ) as counted
      union all
      select newest.* from (select distinct node from asked) as asked, lateral (
-       select node, boot, boot_count, stored_up_to, in_evidence from boot
+       select node, boot, boot_count, stored_up_to, ahead, in_evidence from boot
        where boot.node = asked.node and in_evidence = 1 order by boot_count desc limit 1
      ) as newest`,
     [JSON.stringify(asked)],
@@ -229,13 +229,12 @@ async function putEffects(tx: Transaction, effects: Omit<Effects, "batches">): P
   await put(
     effects.boots,
     "put boots",
-    `insert into boot (node, boot, boot_count, stored_up_to, in_evidence)
-     select node, boot, boot_count, stored_up_to, in_evidence from json_to_recordset($1) as new (
-       node int, boot text, boot_count bigint, stored_up_to bigint, in_evidence int
+    `insert into boot (node, boot, boot_count, stored_up_to, ahead, in_evidence)
+     select node, boot, boot_count, stored_up_to, ahead, in_evidence from json_to_recordset($1) as new (
+       node int, boot text, boot_count bigint, stored_up_to bigint, ahead text, in_evidence int
      )
      on conflict (node, boot) do update set
-       stored_up_to = greatest(boot.stored_up_to, excluded.stored_up_to),
-       in_evidence = greatest(boot.in_evidence, excluded.in_evidence)`,
+       stored_up_to = excluded.stored_up_to, ahead = excluded.ahead, in_evidence = excluded.in_evidence`,
   );
   await put(
     effects.dropped,

@@ -4,6 +4,7 @@
  */
 import type { BatchPayload, BootId, NodeId, Rejection, RejectionCode } from "@cairn/protocol";
 import type { BootState, Input, OrderRules, RefusedInput, Verdict } from "../../model.ts";
+import { readAhead } from "../records.ts";
 import { dayOf } from "./partitions.ts";
 
 /** Series of one node, over all its time. */
@@ -24,6 +25,7 @@ export type BootRow = {
   readonly boot: string;
   readonly boot_count: number;
   readonly stored_up_to: number;
+  readonly ahead: string;
   readonly in_evidence: number;
 };
 export type ChannelRow = { readonly node: number; readonly series: string; readonly unit: string };
@@ -170,34 +172,33 @@ export function judgeGroup(inputs: readonly Input[], rules: OrderRules, known: K
     const { boot, n, seq } = payload;
     const node = nodeOf(input.nodeId);
     const state = boots.stateOf(node.id, boot, n);
-    const order = rules.batch(state, payload, input.mayWait === true);
-    if (order === "early") return { rejection: null, storedUpTo: state.storedUpTo, early: true };
-    const rejection = order ?? takeChannels(node.id, payload);
-    if (rejection) return { rejection, storedUpTo: state.storedUpTo };
-    boots.put(node.id, boot, { boot_count: n, stored_up_to: seq });
+    const { rejection, storedUpTo, ahead, stated } = rules.batch(state, payload);
+    const excess = rejection ? null : takeChannels(node.id, payload);
+    if (excess) return { rejection: excess, storedUpTo: state.storedUpTo };
+    if (!rejection || ahead !== state.ahead)
+      boots.put(node.id, boot, { boot_count: n, stored_up_to: storedUpTo, ahead: JSON.stringify(ahead) });
+    for (const { first, last, readings: lost, reason } of stated)
+      dropped.set(`${node.id} ${boot} ${first}`, {
+        node: node.id,
+        boot,
+        first_sequence: first,
+        last_sequence: last,
+        readings: lost,
+        reason,
+        stated_at: receivedAt,
+      });
+    if (rejection) return { rejection, storedUpTo };
     batches.push({
       row: { node: node.id, boot, sequence: seq, readings, bytes: input.bytes, received_at: receivedAt },
       day: dayOf(receivedAt),
       series: payload.series,
     });
-    // What is stored already was not lost, even if the node had to drop its copy before the receipt reached it.
-    for (const { first, last, readings: lost, reason } of payload.dropped ?? [])
-      if (first > state.storedUpTo)
-        dropped.set(`${node.id} ${boot} ${first}`, {
-          node: node.id,
-          boot,
-          first_sequence: first,
-          last_sequence: last,
-          readings: lost,
-          reason,
-          stated_at: receivedAt,
-        });
     if (readings > 0) {
       const key = answerKey(slot, node.id);
       work.set(key, { slot, node: node.id, readings: readings + (work.get(key)?.readings ?? 0) });
     }
     hear(node, receivedAt, "a batch of readings").readings += readings;
-    return { rejection: null, storedUpTo: seq };
+    return { rejection: null, storedUpTo };
   }
 
   function admitEvidence(input: EvidenceInput): Verdict {
@@ -314,6 +315,7 @@ function openBoots(loaded: readonly BootRow[]) {
         countUsedBy: known ? null : ((idByCount.get(`${node} ${count}`) as BootId | undefined) ?? null),
         highestCount: highest.get(node) ?? 0,
         storedUpTo: known?.stored_up_to ?? 0,
+        ahead: readAhead(known?.ahead),
       };
     },
     put(node: number, boot: string, fields: Partial<BootRow> & Pick<BootRow, "boot_count">): void {
@@ -322,6 +324,7 @@ function openBoots(loaded: readonly BootRow[]) {
       // A boot keeps the counter that it was first known by.
       keep({
         stored_up_to: 0,
+        ahead: "[]",
         in_evidence: 0,
         ...known,
         ...fields,

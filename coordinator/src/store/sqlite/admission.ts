@@ -2,6 +2,7 @@
 import type { BatchPayload, BootId, NodeId, Rejection } from "@cairn/protocol";
 import { CoordinatorFault } from "../../fault.ts";
 import type { BootState, Input, OrderRules, RefusedInput, Verdict } from "../../model.ts";
+import { readAhead } from "../records.ts";
 import type { Sqlite } from "./database.ts";
 
 const rowsPerInsert = 50;
@@ -13,7 +14,7 @@ export const idsPerBatch = 512;
 
 export type Admission = (inputs: readonly Input[], rules: OrderRules) => readonly Verdict[];
 
-type BootRow = { node: number; boot: string; boot_count: number; stored_up_to: number };
+type BootRow = { node: number; boot: string; boot_count: number; stored_up_to: number; ahead: string };
 
 /** What one transaction has seen and still has to write. Forgotten when the transaction fails. */
 type Group = {
@@ -40,9 +41,12 @@ export function prepareAdmission(database: Sqlite): Admission {
     .prepare<[number], number>("select coalesce(max(boot_count), 0) from boot where node = ? and in_evidence = 1")
     .pluck();
   const putBoot = database.prepare(
-    `insert into boot (node, boot, boot_count, stored_up_to, in_evidence) values (?, ?, ?, ?, ?)
-     on conflict (node, boot) do update set
-       stored_up_to = max(stored_up_to, excluded.stored_up_to), in_evidence = max(in_evidence, excluded.in_evidence)`,
+    `insert into boot (node, boot, boot_count, stored_up_to, ahead) values (?, ?, ?, ?, ?)
+     on conflict (node, boot) do update set stored_up_to = excluded.stored_up_to, ahead = excluded.ahead`,
+  );
+  const putBootInEvidence = database.prepare(
+    `insert into boot (node, boot, boot_count, in_evidence) values (?, ?, ?, 1)
+     on conflict (node, boot) do update set in_evidence = 1`,
   );
   const channelRow = database
     .prepare<[number, string, string], number>("select id from channel where node = ? and series = ? and unit = ?")
@@ -114,6 +118,7 @@ export function prepareAdmission(database: Sqlite): Admission {
         return highestCount.get(node) ?? 0;
       },
       storedUpTo: known?.stored_up_to ?? 0,
+      ahead: readAhead(known?.ahead),
     };
   }
 
@@ -156,24 +161,25 @@ export function prepareAdmission(database: Sqlite): Admission {
     const { boot, n, seq } = payload;
     const node = idOf(input.nodeId);
     const state = stateOf(node, boot, n);
-    const rejection = rules.batch(state, payload, input.mayWait === true);
-    if (rejection === "early") return { rejection: null, storedUpTo: state.storedUpTo, early: true };
-    const excess = rejection ?? tooManySeries(node, payload);
+    const { rejection, storedUpTo, ahead, stated } = rules.batch(state, payload);
+    const excess = rejection ? null : tooManySeries(node, payload);
     if (excess) return { rejection: excess, storedUpTo: state.storedUpTo };
-    if (state.knownCount === null) putBoot.run(node, boot, n, seq, 0);
-    group.boots.set(`${node} ${boot}`, { node, boot, boot_count: n, stored_up_to: seq });
+    if (!rejection || ahead !== state.ahead) {
+      const row = { node, boot, boot_count: n, stored_up_to: storedUpTo, ahead: JSON.stringify(ahead) };
+      if (state.knownCount === null) putBoot.run(node, boot, n, storedUpTo, row.ahead);
+      group.boots.set(`${node} ${boot}`, row);
+    }
+    for (const gap of stated) putDropped.run(node, boot, gap.first, gap.last, gap.readings, gap.reason, receivedAt);
+    if (rejection) return { rejection, storedUpTo };
     const { lastInsertRowid } = putBatch.run(node, boot, seq, readings, input.bytes, receivedAt);
     writeReadings(node, Number(lastInsertRowid), payload);
-    // What is stored already was not lost, even if the node had to drop its copy before the receipt reached it.
-    for (const gap of (payload.dropped ?? []).filter(({ first }) => first > state.storedUpTo))
-      putDropped.run(node, boot, gap.first, gap.last, gap.readings, gap.reason, receivedAt);
     const worked = `${input.slot} ${node}`;
     const work = group.work.get(worked)?.readings ?? 0;
     if (readings > 0) group.work.set(worked, { slot: input.slot, node, readings: work + readings });
     group.readings += readings;
     group.batches += 1;
     hear(node, receivedAt, "a batch of readings", readings);
-    return { rejection: null, storedUpTo: seq };
+    return { rejection: null, storedUpTo };
   }
 
   function hear(node: number, at: number, by: string, readings: number): void {
@@ -188,8 +194,8 @@ export function prepareAdmission(database: Sqlite): Admission {
 
   /** The rows that many inputs of a group touch are written once, at its end. */
   function writeGroup(): void {
-    for (const { node, boot, boot_count, stored_up_to } of group.boots.values())
-      putBoot.run(node, boot, boot_count, stored_up_to, 0);
+    for (const { node, boot, boot_count, stored_up_to, ahead } of group.boots.values())
+      putBoot.run(node, boot, boot_count, stored_up_to, ahead);
     for (const { slot, node, readings } of group.work.values()) putWork.run(slot, node, readings);
     for (const node of [...group.heard.keys()]) writeHeard(node);
     if (group.batches > 0) addTotals.run(group.readings, group.batches);
@@ -201,7 +207,7 @@ export function prepareAdmission(database: Sqlite): Admission {
     if (rejection) return { rejection };
     if (putEvidence.run(input.slot, node, input.receivedAt, input.token).changes === 0)
       return { rejection: { code: "evidence-duplicate", detail: `slot ${input.slot}` } };
-    putBoot.run(node, input.boot, input.bootCount, 0, 1);
+    putBootInEvidence.run(node, input.boot, input.bootCount);
     noteEvidence.run(input.boot, input.bootCount, input.uptimeSeconds, input.software, node);
     hear(node, input.receivedAt, "evidence", 0);
     return { rejection: null };

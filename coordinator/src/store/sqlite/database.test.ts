@@ -62,13 +62,13 @@ test("a migration that fails leaves the file at the schema before it", () => {
   const path = join(folder, "blocked.sqlite");
   const blocked = new Database(path);
   blocked.exec(readFileSync(new URL(names[0] ?? "", migrations), "utf8"));
-  // A table that the last migration wants to create is in the way.
+  // A table that one of the migrations wants to create is in the way.
   blocked.exec("create table replica (in_the_way integer)");
   blocked.pragma("user_version = 1");
   blocked.close();
   refusedWith("ledger-unreadable", path);
   const left = new Database(path);
-  assert.equal(left.pragma("user_version", { simple: true }), names.length - 1);
+  assert.equal(left.pragma("user_version", { simple: true }), names.indexOf("005-replicas.sql"));
   assert.equal(left.prepare("select count(*) from sqlite_schema where name = 'duty'").pluck().get(), 0);
   left.close();
 });

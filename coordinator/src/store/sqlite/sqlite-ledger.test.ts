@@ -9,6 +9,7 @@ import { enrolled, send } from "../../../testing/ledger/admission.ts";
 import { describeLedger } from "../../../testing/ledger-behaviour.ts";
 import { perBatch, writeUntilKilled } from "../../../testing/ledger-writer.ts";
 import { openTemporaryLedger } from "../../../testing/temporary-ledger.ts";
+import { orderRules } from "../../decide/order.ts";
 import { openDatabase, openReader } from "./database.ts";
 import { foundingOf } from "./sqlite-ledger.ts";
 
@@ -31,8 +32,11 @@ describe("SQLite, its file", () => {
       const reported = await writeUntilKilled([store.path, nodeId, boot], reports);
       const ledger = await store.reopen();
       const [verdict] = await ledger.admit([batchInput(nodeId, boot, { seq: 1 })], {
-        batch: () => ({ code: "sequence-duplicate", detail: "asked for the watermark" }),
-        evidence: () => null,
+        ...orderRules,
+        batch: ({ storedUpTo, ahead }) => ({
+          rejection: { code: "sequence-duplicate", detail: "asked for the watermark" },
+          ...{ storedUpTo, ahead, stated: [] },
+        }),
       });
       const upTo = verdict?.storedUpTo ?? 0;
       assert.ok(upTo >= reported && reported > 0, `stored up to ${upTo}, reported up to ${reported}`);

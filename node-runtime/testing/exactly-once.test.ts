@@ -67,17 +67,29 @@ const action: fc.Arbitrary<Action> = fc.oneof(
 );
 
 /** A node of real store and real uplink, wires of two queues, and the model ledger. */
-function createWorld(capBytes: number, chance: readonly number[], refuse: (batch: Batch) => RejectionCode | undefined) {
+function createWorld(
+  isShared: boolean,
+  capBytes: number,
+  chance: readonly number[],
+  refuse: (batch: Batch) => RejectionCode | undefined,
+) {
   const folder = mkdtempSync(join(tmpdir(), "cairn-once-"));
   const surroundings = virtualSurroundings(chance);
   const offered = new Map<string, Batch>();
-  const ledger = createLedger((batch) => {
-    const sent = offered.get(`${batch.boot} ${batch.sequence}`);
-    return sent && refuse(sent);
-  });
+  const ledger = createLedger(
+    (batch) => {
+      const sent = offered.get(`${batch.boot} ${batch.sequence}`);
+      return sent && refuse(sent);
+    },
+    { isShared },
+  );
   const accepted = new Set<number>();
   const toCoordinator: Batch[] = [];
   const toNode: Stored[] = [];
+  const deliver = (batch: Batch) => {
+    const receipt = ledger.admit(batch);
+    if (receipt) toNode.push(receipt);
+  };
   let measured = 0;
   let connected = false;
   let store: EdgeStore;
@@ -147,8 +159,8 @@ function createWorld(capBytes: number, chance: readonly number[], refuse: (batch
           const batch = toCoordinator.shift();
           if (!batch) return;
           if (action.fate === "is-late") toCoordinator.push(batch);
-          if (action.fate === "arrives" || action.fate === "arrives-twice") toNode.push(ledger.admit(batch));
-          if (action.fate === "arrives-twice") toNode.push(ledger.admit(batch));
+          if (action.fate === "arrives" || action.fate === "arrives-twice") deliver(batch);
+          if (action.fate === "arrives-twice") deliver(batch);
           return;
         }
         case "receipt": {
@@ -217,70 +229,75 @@ function check(world: ReturnType<typeof createWorld>): void {
   assert.equal(stated, missing, "stated losses are the losses");
 }
 
-test("every accepted reading ends in the ledger once or is stated as dropped, whatever is lost, repeated, late or crashes", () => {
-  fc.assert(
-    fc.property(
-      fc.array(action, { minLength: 10, maxLength: 120 }),
-      fc.constantFrom(1_000_000, 1_600, 640),
-      fc.array(fc.double({ min: 0, max: 0.999, noNaN: true }), { minLength: 1, maxLength: 5 }),
-      (actions, capBytes, chance) => {
-        const world = createWorld(capBytes, chance, () => undefined);
+for (const [isShared, coordinators] of [
+  [false, "one coordinator"],
+  [true, "coordinators that share a node's batches"],
+] as const) {
+  test(`${coordinators}: every accepted reading ends in the ledger once or is stated as dropped, whatever is lost, repeated, late or crashes`, () => {
+    fc.assert(
+      fc.property(
+        fc.array(action, { minLength: 10, maxLength: 120 }),
+        fc.constantFrom(1_000_000, 1_600, 640),
+        fc.array(fc.double({ min: 0, max: 0.999, noNaN: true }), { minLength: 1, maxLength: 5 }),
+        (actions, capBytes, chance) => {
+          const world = createWorld(isShared, capBytes, chance, () => undefined);
+          try {
+            for (const action of [{ do: "connect" } as const, ...actions]) world.step(action);
+            world.settle();
+            check(world);
+            if (capBytes === 1_000_000) assert.deepEqual(world.ledger.dropped, []);
+          } finally {
+            world.end();
+          }
+        },
+      ),
+      { numRuns: Number(process.env.RUNS ?? 60) },
+    );
+  });
+
+  test(`${coordinators}: a batch that the coordinator refuses for good is set aside, stated, and everything else arrives`, () => {
+    fc.assert(
+      fc.property(
+        fc.array(action, { minLength: 10, maxLength: 80 }),
+        fc.integer({ min: 2, max: 9 }),
+        (actions, modulus) => {
+          const world = createWorld(isShared, 1_000_000, [0.5], (batch) =>
+            batch.readings.length > 0 && batch.readings.some(({ value }) => value % (modulus * 10) === 0)
+              ? "schema-mismatch"
+              : undefined,
+          );
+          try {
+            for (const action of [{ do: "connect" } as const, ...actions]) world.step(action);
+            world.settle();
+            check(world);
+            assert.ok(world.ledger.dropped.every(({ reason }) => reason === "refused"));
+          } finally {
+            world.end();
+          }
+        },
+      ),
+      { numRuns: Number(process.env.RUNS ?? 40) },
+    );
+  });
+
+  test(`${coordinators}: a ledger restored from an old backup wedges no node: what it lost is stated, what comes later arrives`, () => {
+    fc.assert(
+      fc.property(fc.array(action, { minLength: 10, maxLength: 60 }), fc.nat(10), (actions, back) => {
+        const world = createWorld(isShared, 1_000_000, [0.5], () => undefined);
         try {
           for (const action of [{ do: "connect" } as const, ...actions]) world.step(action);
           world.settle();
-          check(world);
-          if (capBytes === 1_000_000) assert.deepEqual(world.ledger.dropped, []);
-        } finally {
-          world.end();
-        }
-      },
-    ),
-    { numRuns: Number(process.env.RUNS ?? 60) },
-  );
-});
-
-test("a batch that the coordinator refuses for good is set aside, stated, and everything else arrives", () => {
-  fc.assert(
-    fc.property(
-      fc.array(action, { minLength: 10, maxLength: 80 }),
-      fc.integer({ min: 2, max: 9 }),
-      (actions, modulus) => {
-        const world = createWorld(1_000_000, [0.5], (batch) =>
-          batch.readings.length > 0 && batch.readings.some(({ value }) => value % (modulus * 10) === 0)
-            ? "schema-mismatch"
-            : undefined,
-        );
-        try {
-          for (const action of [{ do: "connect" } as const, ...actions]) world.step(action);
+          for (const boot of new Set(world.ledger.sequences.map((key) => key.slice(0, 32) as BootId)))
+            world.ledger.forget(boot, Math.max(0, world.ledger.watermark(boot) - back));
+          const before = world.ledger.readings.length;
+          world.step({ do: "measure", readings: 25, priority: "results" });
           world.settle();
-          check(world);
-          assert.ok(world.ledger.dropped.every(({ reason }) => reason === "refused"));
+          assert.equal(world.ledger.readings.length, before + 25);
         } finally {
           world.end();
         }
-      },
-    ),
-    { numRuns: Number(process.env.RUNS ?? 40) },
-  );
-});
-
-test("a ledger restored from an old backup wedges no node: what it lost is stated, what comes later arrives", () => {
-  fc.assert(
-    fc.property(fc.array(action, { minLength: 10, maxLength: 60 }), fc.nat(10), (actions, back) => {
-      const world = createWorld(1_000_000, [0.5], () => undefined);
-      try {
-        for (const action of [{ do: "connect" } as const, ...actions]) world.step(action);
-        world.settle();
-        for (const boot of new Set(world.ledger.sequences.map((key) => key.slice(0, 32) as BootId)))
-          world.ledger.forget(boot, Math.max(0, world.ledger.watermark(boot) - back));
-        const before = world.ledger.readings.length;
-        world.step({ do: "measure", readings: 25, priority: "results" });
-        world.settle();
-        assert.equal(world.ledger.readings.length, before + 25);
-      } finally {
-        world.end();
-      }
-    }),
-    { numRuns: Number(process.env.RUNS ?? 30) },
-  );
-});
+      }),
+      { numRuns: Number(process.env.RUNS ?? 30) },
+    );
+  });
+}

@@ -1,4 +1,4 @@
-/** The coordinator's admission rule as a model: what the node must satisfy. Per node and boot, numbers without an unstated gap. */
+/** The coordinator's admission rule as a model: what the node must satisfy. Per node and boot, each number once. */
 import type { BootId, Dropped, Reading, RejectionCode } from "@cairn/protocol";
 import type { Stored } from "../src/model.ts";
 
@@ -9,46 +9,62 @@ export type IncomingBatch = {
   readonly readings: readonly Reading[];
 };
 
-export function createLedger(refuse: (batch: IncomingBatch) => RejectionCode | undefined = () => undefined) {
-  const watermarks = new Map<BootId, number>();
+/** `isShared`: coordinators share the node's batches, and store what comes ahead of a gap. */
+export function createLedger(
+  refuse: (batch: IncomingBatch) => RejectionCode | undefined = () => undefined,
+  { isShared = false } = {},
+) {
+  /** Numbers that are stored or stated as dropped. */
+  const accounted = new Map<BootId, Set<number>>();
   const readings: Reading[] = [];
   const dropped: Dropped[] = [];
   const sequences: string[] = [];
 
+  function of(boot: BootId): Set<number> {
+    const known = accounted.get(boot) ?? new Set<number>();
+    accounted.set(boot, known);
+    return known;
+  }
+
+  function watermark(boot: BootId): number {
+    let upTo = 0;
+    while (of(boot).has(upTo + 1)) upTo += 1;
+    return upTo;
+  }
+
   return {
     readings,
-    /** Gaps as they were taken, cut to the numbers that were really missing. */
+    /** Gaps that name something new. */
     dropped,
     /** "boot sequence" in the order of admission. */
     sequences,
-    watermark: (boot: BootId) => watermarks.get(boot) ?? 0,
+    watermark,
     /** A ledger restored from an old backup. */
     forget(boot: BootId, to: number): void {
-      watermarks.set(boot, to);
+      for (const sequence of of(boot)) if (sequence > to) of(boot).delete(sequence);
     },
 
-    /** Admits or refuses, and answers with the receipt. */
-    admit(batch: IncomingBatch): Stored {
-      const upTo = watermarks.get(batch.boot) ?? 0;
-      const answer = (code: RejectionCode): Stored => ({
-        boot: batch.boot,
-        upTo,
-        refused: { sequence: batch.sequence, code },
-      });
+    /** Admits or refuses, and answers with the receipt; a batch taken ahead of a gap has none. */
+    admit(batch: IncomingBatch): Stored | undefined {
+      const { boot, sequence } = batch;
+      const known = of(boot);
+      const answer = (code: RejectionCode): Stored => ({ boot, upTo: watermark(boot), refused: { sequence, code } });
       const fault = refuse(batch);
       if (fault) return answer(fault);
-      if (batch.sequence <= upTo) return { boot: batch.boot, upTo };
-      const missing = new Set<number>();
-      for (let sequence = upTo + 1; sequence < batch.sequence; sequence++) missing.add(sequence);
-      for (const { first, last } of batch.dropped)
-        for (let sequence = first; sequence <= last; sequence++) missing.delete(sequence);
-      if (missing.size > 0) return answer("sequence-gap");
-      for (const gap of batch.dropped)
-        if (gap.last > upTo) dropped.push({ ...gap, first: Math.max(gap.first, upTo + 1) });
-      readings.push(...batch.readings);
-      sequences.push(`${batch.boot} ${batch.sequence}`);
-      watermarks.set(batch.boot, batch.sequence);
-      return { boot: batch.boot, upTo: batch.sequence };
+      if (sequence <= watermark(boot)) return { boot, upTo: watermark(boot) };
+      const isRepeated = known.has(sequence);
+      const stated = (number: number) => batch.dropped.some(({ first, last }) => first <= number && number <= last);
+      const before = Array.from({ length: sequence - 1 }, (_, index) => index + 1);
+      if (!isShared && !before.every((number) => known.has(number) || stated(number))) return answer("sequence-gap");
+      dropped.push(...batch.dropped.filter(({ first }) => !known.has(first)));
+      for (const number of before) if (stated(number)) known.add(number);
+      known.add(sequence);
+      if (!isRepeated) {
+        readings.push(...batch.readings);
+        sequences.push(`${boot} ${sequence}`);
+      }
+      if (watermark(boot) >= sequence) return { boot, upTo: watermark(boot) };
+      return isRepeated ? answer("sequence-duplicate") : undefined;
     },
   };
 }

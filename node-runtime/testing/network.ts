@@ -142,7 +142,8 @@ export async function startTestNetwork({ publicKey, nodeId, slotMs = 60_000, ref
       readings: [...readingsOf(payload.value)],
     };
     heard.batches.push(batch);
-    publish(topics.receipt(nodeId), encodeStorageReceipt({ nodeId, ...ledger.admit(batch) }, sign));
+    const receipt = ledger.admit(batch);
+    if (receipt) publish(topics.receipt(nodeId), encodeStorageReceipt({ nodeId, ...receipt }, sign));
   }
 
   function publish(topic: string, payload: Buffer, retain = false): void {

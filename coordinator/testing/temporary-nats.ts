@@ -25,11 +25,17 @@ export type TemporaryNats = OpenedBroker & {
   unlimited(): Promise<NatsConnection>;
 };
 
-type Options = { readonly servers?: 1 | 3; readonly tokenSeconds?: number };
+type Options = {
+  readonly servers?: 1 | 3;
+  readonly tokenSeconds?: number;
+  /** Handed over as soon as the servers listen, before JetStream has a leader. */
+  readonly unready?: boolean;
+};
 
 export async function startTemporaryNats({
   servers: count = 1,
   tokenSeconds = 3_600,
+  unready = false,
 }: Options = {}): Promise<TemporaryNats> {
   const folder = temporaryFolder("nats");
   const ports = await freePorts(3 * count);
@@ -77,7 +83,7 @@ export async function startTemporaryNats({
     const token = await encodeUser("unlimited", user.getPublicKey(), keys.account, {});
     return connect({ servers: [...nativeUrls], authenticator: jwtAuthenticator(token, user.getSeed()) });
   }
-  if (count > 1) await untilJetStream(unlimited);
+  if (count > 1 && !unready) await untilJetStream(unlimited);
 
   return {
     folder: folder.path,
@@ -119,7 +125,7 @@ export async function startTemporaryNats({
     async restart(signal = "SIGTERM") {
       await Promise.all(programs.map((each) => each.end(signal)));
       await Promise.all(programs.map((each) => each.start()));
-      if (count > 1) await untilJetStream(unlimited);
+      if (count > 1 && !unready) await untilJetStream(unlimited);
     },
     async remove() {
       await Promise.all(programs.map((each) => each.end("SIGKILL")));

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { inspect } from "node:util";
 import { natsNamesOf } from "@cairn/protocol";
 import { connect, jwtAuthenticator } from "nats";
 import { eventually } from "../../testing/broker/eventually.ts";
@@ -93,6 +94,19 @@ test("servers that nobody answers for are told as broker-unreachable", () =>
   onNats(async (opened) => {
     const nowhere = await brokerWith(opened, { urls: ["nats://127.0.0.1:1"] });
     await assert.rejects(nowhere.start(), { code: "broker-unreachable", message: /127\.0\.0\.1:1/ });
+  }));
+
+test("a gateway that does not answer is asked again, and named when the coordinator is closed meanwhile", () =>
+  onNats(async (opened) => {
+    const log = keptLog();
+    const broker = await brokerWith(opened, { gateway: ["mqtt://127.0.0.1:1"], log });
+    const refused = assert.rejects(broker.start(), { code: "broker-unreachable", message: /127\.0\.0\.1:1/ });
+    await eventually(
+      () => log.lines.filter((line) => line.includes("mqtt://127.0.0.1:1")).length >= 2,
+      () => log.lines.join("\n"),
+    );
+    await broker.close();
+    await refused;
   }));
 
 for (const what of ["stream", "consumer"] as const)
@@ -239,6 +253,35 @@ test("the coordinator's own token reads no other stream and removes none", () =>
     await nc.close();
     await coordinator.broker.close();
   }));
+
+test("replicas that start at the same moment, on servers that just started or without a stream, all receive", () =>
+  onNats(
+    async (opened) => {
+      // The stream and its consumer are new each time, and have no leader at first.
+      for (let round = 0; round < 3; round++) {
+        const log = keptLog();
+        const starts = ["a", "b", "pages"].map((name) =>
+          startCoordinator(opened, name, { log, takesIn: name !== "pages" }),
+        );
+        for (const start of await Promise.allSettled(starts))
+          assert.equal(start.status, "fulfilled", `${inspect(start)}\n${log.lines.join("\n")}`);
+        const replicas = await Promise.all(starts);
+        for (const { broker } of replicas) assert.notEqual(broker.receivingSince(), null, log.lines.join("\n"));
+        const node = await connectNode(opened, device);
+        await node.publishAsync(batch, "first", { qos: 1 });
+        await eventually(
+          () => replicas.some(({ texts }) => texts().includes("first")),
+          () => `nothing arrived: ${log.lines.join("\n")}`,
+        );
+        node.end(true);
+        await Promise.all(replicas.map(({ broker }) => broker.close()));
+        const nc = await opened.unlimited();
+        await (await nc.jetstreamManager()).streams.delete(stream);
+        await nc.close();
+      }
+    },
+    { servers: 3, unready: true },
+  ));
 
 test("when one of three servers is killed messages go on arriving, and the time since when they are received moves", () =>
   onNats(

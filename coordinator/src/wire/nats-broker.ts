@@ -12,6 +12,7 @@
 import { limits, natsNamesOf, nodeChannels, type Topics } from "@cairn/protocol";
 import {
   AckPolicy,
+  type ClusterInfo,
   connect,
   credsAuthenticator,
   DeliverPolicy,
@@ -70,11 +71,11 @@ const mostUnacknowledged = 8_192;
 const defaultKeepMs = 3_600_000;
 const defaultKeepBytes = 1_073_741_824;
 const watchMs = 2_000;
-const drainPollMs = 100;
+const pollMs = 100;
 /** How long a server may be at the removal of a stream. */
 const removalMs = 1_000;
-/** A cluster may take this long after its start until JetStream has a leader. */
-const jetStreamMs = 20_000;
+/** A cluster may take this long after its start until the stream, its consumer and the gateway answer. */
+const startMs = 60_000;
 const requestMs = 5_000;
 const flushMs = 1_000;
 
@@ -118,9 +119,16 @@ export async function openNatsBroker(options: NatsBrokerOptions, listener: Broke
   }
 
   function changed(): void {
-    const sound = connected && leader !== null && (pulling || !takesIn);
-    if (!sound) since = null;
+    if (missing() !== null) since = null;
     else since ??= now();
+  }
+
+  /** What is not there that receiving needs. */
+  function missing(): string | null {
+    if (!connected) return `the connection to ${options.urls.join(", ")} has ended`;
+    if (leader === null) return `the stream ${stream} has no leader`;
+    if (takesIn && !pulling) return `the consumer ${consumer} of the stream ${stream} does not answer`;
+    return null;
   }
 
   /** Something went away or came back: nodes may have lost their connection, even if we did not. */
@@ -161,6 +169,8 @@ export async function openNatsBroker(options: NatsBrokerOptions, listener: Broke
   async function ready(): Promise<void> {
     const jsm = manager ?? fail("not connected");
     await ensureStream(jsm);
+    // Servers tell of a stream that was just made, perhaps by another replica, before it has a leader.
+    if (leader === null) fail(`the stream ${stream} has no leader`);
     if (takesIn) await ensureConsumer(jsm);
   }
 
@@ -196,7 +206,7 @@ export async function openNatsBroker(options: NatsBrokerOptions, listener: Broke
         { stream, has: config.num_replicas, asked: options.replicas },
         "the stream has another number of replicas",
       );
-    noteLeader(cluster === undefined ? "alone" : (cluster.leader ?? null));
+    noteLeader(leaderOf(cluster));
   }
 
   function noteLeader(now: string | null): void {
@@ -206,9 +216,9 @@ export async function openNatsBroker(options: NatsBrokerOptions, listener: Broke
   }
 
   async function ensureConsumer(jsm: JetStreamManager): Promise<void> {
-    const info = await jsm.consumers.info(stream, consumer).catch(absent);
+    let info = await jsm.consumers.info(stream, consumer).catch(absent);
     if (!info) {
-      await jsm.consumers.add(stream, {
+      info = await jsm.consumers.add(stream, {
         durable_name: consumer,
         ack_policy: AckPolicy.Explicit,
         ack_wait: nanos(ackWaitMs),
@@ -219,10 +229,11 @@ export async function openNatsBroker(options: NatsBrokerOptions, listener: Broke
       log.info({ stream, consumer }, "the consumer was made");
     } else if (info.config.ack_policy !== AckPolicy.Explicit || info.config.deliver_subject !== undefined)
       throw new CoordinatorFault("broker-stream-lost", `the consumer ${consumer} of ${stream} is not as it was made`);
+    if (leaderOf(info.cluster) === null) fail(`the consumer ${consumer} of the stream ${stream} has no leader`);
   }
 
   /** Pulls until closed; whatever ends a pull is found out and mended before the next. */
-  async function consume(nc: NatsConnection, begun: () => void): Promise<void> {
+  async function consume(nc: NatsConnection): Promise<void> {
     let attempts = 0;
     while (!closing.signal.aborted) {
       try {
@@ -230,7 +241,6 @@ export async function openNatsBroker(options: NatsBrokerOptions, listener: Broke
           attempts = 0;
           pulling = true;
           changed();
-          begun();
         });
       } catch (cause) {
         pulling = false;
@@ -306,7 +316,7 @@ export async function openNatsBroker(options: NatsBrokerOptions, listener: Broke
       if (closing.signal.aborted || !connected || !manager) continue;
       try {
         const { cluster } = await manager.streams.info(stream);
-        noteLeader(cluster === undefined ? "alone" : (cluster.leader ?? null));
+        noteLeader(leaderOf(cluster));
       } catch (cause) {
         leader = null;
         changed();
@@ -343,27 +353,39 @@ export async function openNatsBroker(options: NatsBrokerOptions, listener: Broke
     connection = nc;
     connected = true;
     void followStatus(nc);
-    const deadline = performance.now() + jetStreamMs;
+    const deadline = performance.now() + startMs;
+    await patiently(deadline, async () => {
+      manager ??= await nc.jetstreamManager({ timeout: requestMs });
+      await ready();
+    });
+    await patiently(deadline, () => gateway.start());
+    const holds = setInterval(keepHold, ackWaitMs / 3);
+    closing.signal.addEventListener("abort", () => clearInterval(holds), { once: true });
+    running = Promise.all([watch(), takesIn ? consume(nc) : undefined]);
+    while (missing() !== null && mayWait(deadline)) await pause(pollMs, closing.signal);
+    const lacking = missing();
+    if (lacking !== null) fail(lacking);
+    return undefined;
+  }
+
+  /** Again and again until it succeeds: servers that have just started do not answer at once. */
+  async function patiently(deadline: number, attempt: () => Promise<void>): Promise<void> {
     for (let attempts = 0; ; attempts++)
       try {
-        manager ??= await nc.jetstreamManager({ timeout: requestMs });
-        await ready();
-        break;
+        await attempt();
+        if (closing.signal.aborted) fail("closed while it was starting");
+        return;
       } catch (cause) {
         const fault = faultOf(cause, stream);
         if (unauthorized) throw expired(options.credentials().creds);
-        if (fault.code !== "broker-unreachable" || performance.now() > deadline) throw fault;
+        if (fault.code !== "broker-unreachable" || !mayWait(deadline)) throw fault;
+        log.warn({ reason: fault.message }, "the broker is not ready yet; it is asked again");
         await pause(reconnectMs(attempts, random()), closing.signal);
       }
-    await gateway.start();
-    const holds = setInterval(keepHold, ackWaitMs / 3);
-    closing.signal.addEventListener("abort", () => clearInterval(holds), { once: true });
-    const begun = Promise.withResolvers<void>();
-    running = Promise.all([watch(), takesIn ? consume(nc, begun.resolve) : begun.resolve()]);
-    await within(jetStreamMs, begun.promise);
-    if (since === null)
-      throw new CoordinatorFault("broker-unreachable", `nothing can be pulled from the stream ${stream}`);
-    return undefined;
+  }
+
+  function mayWait(deadline: number): boolean {
+    return performance.now() < deadline && !closing.signal.aborted;
   }
 
   async function close(): Promise<void> {
@@ -420,7 +442,7 @@ export async function openNatsBroker(options: NatsBrokerOptions, listener: Broke
         }
         const left = deadline - performance.now();
         if (left <= 0) return false;
-        await pause(Math.min(drainPollMs, left), closing.signal);
+        await pause(Math.min(pollMs, left), closing.signal);
       }
       return false;
     },
@@ -435,6 +457,11 @@ function subjectsOf(topics: Topics): string[] {
 
 function fail(message: string): never {
   throw new CoordinatorFault("broker-unreachable", message);
+}
+
+/** Null while there is none. */
+function leaderOf(cluster: ClusterInfo | undefined): string | null {
+  return cluster === undefined ? "alone" : (cluster.leader ?? null);
 }
 
 /** For what is asked about and is not there. */

@@ -283,6 +283,33 @@ test("replicas that start at the same moment, on servers that just started or wi
     { servers: 3, unready: true },
   ));
 
+test("servers that are too few to lead are waited for, until the coordinator is closed", () =>
+  onNats(
+    async (opened) => {
+      const [, ...others] = opened.programs;
+      await Promise.all(others.map((each) => each.end("SIGKILL")));
+      const log = keptLog();
+      const waiting = startCoordinator(opened, "waiting", { log });
+      const closed = await openCoordinator(opened, "closed");
+      const refused = assert.rejects(closed.broker.start(), { code: "broker-unreachable", message: /CAIRN_trial/ });
+      // Answered with the code of servers without JetStream, some seconds after they have lost each other.
+      await eventually(
+        () => log.lines.some((line) => line.includes("temporarily unavailable")),
+        () => log.lines.join("\n"),
+        40_000,
+      );
+      const closedAt = performance.now();
+      await closed.broker.close();
+      await refused;
+      assert.ok(performance.now() - closedAt < 5_000);
+      await Promise.all(others.map((each) => each.start()));
+      const { broker } = await waiting;
+      assert.notEqual(broker.receivingSince(), null, log.lines.join("\n"));
+      await broker.close();
+    },
+    { servers: 3, unready: true },
+  ));
+
 test("when one of three servers is killed messages go on arriving, and the time since when they are received moves", () =>
   onNats(
     async (opened) => {

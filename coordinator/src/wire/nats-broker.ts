@@ -78,6 +78,8 @@ const removalMs = 1_000;
 const startMs = 60_000;
 const requestMs = 5_000;
 const flushMs = 1_000;
+/** JetStream's own code for "system temporarily unavailable". */
+const temporarilyUnavailable = 10_008;
 
 export async function openNatsBroker(options: NatsBrokerOptions, listener: BrokerListener): Promise<Broker> {
   const { topics, network, mark, log, now, random, takesIn } = options;
@@ -513,14 +515,17 @@ function expiryOf(creds: string): number | undefined {
 
 function faultOf(cause: unknown, stream: string): CoordinatorFault {
   if (cause instanceof CoordinatorFault) return cause;
-  const { code, message } = cause as { code?: string; message?: string };
-  if (code === ErrorCode.PermissionsViolation || code === ErrorCode.JetStreamNotEnabled)
+  const { code, message, api_error } = cause as Partial<NatsError>;
+  const reason = api_error?.description ?? message ?? String(cause);
+  // Servers that are too few to have a leader answer with the code of those without JetStream.
+  const disabled = code === ErrorCode.JetStreamNotEnabled && api_error?.err_code !== temporarilyUnavailable;
+  if (code === ErrorCode.PermissionsViolation || disabled)
     return new CoordinatorFault(
       "broker-refused",
-      `the broker refuses the coordinator its stream ${stream}: ${message}`,
+      `the broker refuses the coordinator its stream ${stream}: ${reason}`,
       {
         cause,
       },
     );
-  return new CoordinatorFault("broker-unreachable", `the stream ${stream}: ${message ?? String(cause)}`, { cause });
+  return new CoordinatorFault("broker-unreachable", `the stream ${stream}: ${reason}`, { cause });
 }

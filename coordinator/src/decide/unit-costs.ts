@@ -17,20 +17,44 @@ const ours = "a setting of this version of Cairn";
 
 export const unitCosts = {
   // What comes in.
-  judgeBatch: { value: 135, unit: "us/batch", measured: `${xeon}: ES256 over the batch, zstd, JSON, schema` },
+  judgeBatch: {
+    value: 128,
+    unit: "us/batch",
+    measured: `${xeon}, scale bench: 148 us for one of 50 readings; ES256, zstd, JSON, schema`,
+  },
   judgeReading: { value: 0.4, unit: "us/reading", measured: `${xeon}: batches of 10 to 100 readings compared` },
-  judgeEvidence: { value: 120, unit: "us/evidence", measured: `${xeon}: ES256, JSON, schema` },
+  judgeEvidence: { value: 113, unit: "us/evidence", measured: `${xeon}, scale bench: ES256, JSON, schema` },
   toThread: { value: 10, unit: "us/message", measured: `${xeon}: to a judging thread and back, on the main thread` },
-  storageReceipt: { value: 27, unit: "us/receipt", measured: `${xeon}: ES256 signature and JSON` },
-  slotReceipt: { value: 391, unit: "us/receipt", measured: `${xeon}: EIP-712 and secp256k1 in JavaScript` },
+  storageReceipt: { value: 28.7, unit: "us/receipt", measured: `${xeon}, scale bench: ES256 signature and JSON` },
+  slotReceipt: {
+    value: 432,
+    unit: "us/receipt",
+    measured: `${xeon}, scale bench: EIP-712 and secp256k1 in JavaScript, 60 slots`,
+  },
   answerRow: { value: 0.94, unit: "us/row", measured: `${xeon}: SQLite, answers of the running epoch read` },
 
   // The ledger. SQLite works inside the coordinator, PostgreSQL beside it.
-  sqliteBatch: { value: 42, unit: "us/batch", measured: `${xeon}: a batch's rows but its readings, groups of 500` },
-  sqliteReading: { value: 1.3, unit: "us/reading", measured: `${xeon}: clustered insert, groups of 500` },
+  sqliteBatch: {
+    value: 57,
+    unit: "us/batch",
+    measured: `${xeon}, scale bench: 144 us for one of 50 readings, groups of 256`,
+  },
+  sqliteReading: {
+    value: 1.74,
+    unit: "us/reading",
+    measured: `${xeon}, scale bench: as above, shared out as when they were measured apart`,
+  },
   sqliteEvidence: { value: 17, unit: "us/evidence", measured: `${xeon}: groups of 500` },
-  postgresClientRow: { value: 2.9, unit: "us/row", measured: `${epyc}: arrays of 1,000 rows by unnest, Node's side` },
-  postgresServerRow: { value: 4.3, unit: "us/row", measured: `${epyc}: arrays of 1,000 rows by unnest, server's side` },
+  postgresClientRow: {
+    value: 0.82,
+    unit: "us/row",
+    measured: `${xeon}, scale bench: COPY, groups of 256, Node's side`,
+  },
+  postgresServerRow: {
+    value: 2.83,
+    unit: "us/row",
+    measured: `${xeon}, scale bench: COPY, groups of 256, server's side`,
+  },
   groupInputs: { value: 256, unit: "inputs/commit", measured: ours },
   sqliteReadingBytes: { value: 31.2, unit: "B/reading", measured: `${xeon}: growth of the file` },
   sqliteBatchBytes: { value: 70, unit: "B/batch", measured: `${xeon}: growth of the file` },
@@ -51,15 +75,27 @@ export const unitCosts = {
   // Brokers, by message and by connection.
   embeddedMessage: { value: 25.2, unit: "us/message", measured: `${epyc}: aedes, 2,000 connections, QoS 1` },
   mqttMessage: { value: 19.5, unit: "us/message", measured: `${epyc}: mosquitto with one subscriber, QoS 1` },
-  natsMessage: { value: 42, unit: "us/message", measured: `${epyc}: NATS MQTT to an own stream to a pull consumer` },
-  mqttClient: { value: 10, unit: "us/message", measured: `${epyc}: a subscriber by mqtt.js` },
-  natsClient: { value: 2.7, unit: "us/message", measured: `${epyc}: a pull consumer` },
+  natsMessage: {
+    value: 62.7,
+    unit: "us/message",
+    measured: `${xeon}, scale bench: NATS MQTT to an own stream to a pull consumer, 1,000 connections`,
+  },
+  mqttClient: { value: 12.7, unit: "us/message", measured: `${xeon}, scale bench: a subscriber by mqtt.js` },
+  natsClient: { value: 16.7, unit: "us/message", measured: `${xeon}, scale bench: a pull consumer, 13,000 messages/s` },
   delivery: { value: 11.4, unit: "us/message", measured: `${epyc}: one TCP segment through kernel and event loop` },
-  embeddedConnection: { value: 21, unit: "kB/connection", measured: `${epyc}: aedes at 15,000 connections` },
+  embeddedConnection: {
+    value: 12,
+    unit: "kB/connection",
+    measured: `${xeon}, scale bench: aedes at 15,000 connections, after a collection`,
+  },
   mqttConnection: { value: 1.72, unit: "kB/connection", measured: `${epyc}: mosquitto at 10,000 connections` },
   natsConnection: { value: 23, unit: "kB/connection", measured: `${epyc}: NATS, 5,000, subscriptions at QoS 0` },
   tlsConnection: { value: 48, unit: "kB/connection", measured: `${epyc}: TLS 1.3 sockets of Node, 3,000` },
-  embeddedConnect: { value: 290, unit: "us/connect", measured: `${epyc}: aedes, with one subscription` },
+  embeddedConnect: {
+    value: 848,
+    unit: "us/connect",
+    measured: `${xeon}, scale bench: aedes, credential verified, two subscriptions`,
+  },
   mqttConnect: { value: 44, unit: "us/connect", measured: `${epyc}: mosquitto, with one subscription` },
   natsConnect: { value: 150, unit: "us/connect", measured: `${epyc}: NATS, without a subscription` },
   tlsConnect: { value: 630, unit: "us/connect", measured: `${epyc}: full TLS 1.3 handshake with client certificate` },
@@ -100,7 +136,11 @@ export const unitCosts = {
   rosterMost: { value: 100_000, unit: "nodes", measured: `${ours}: entries of one roster` },
 
   // Epochs and the chain.
-  closeNode: { value: 72, unit: "us/node", measured: `${xeon}: rewards, leaves and both trees of 60 slots` },
+  closeNode: {
+    value: 44.8,
+    unit: "us/node",
+    measured: `${xeon}, scale bench: rewards, leaves and both trees of 60 slots`,
+  },
   writeOutcome: { value: 8.2, unit: "us/node", measured: `${xeon}: SQLite, one transaction` },
   rootGas: { value: 143_506, unit: "gas", measured: "forge snapshot: postRoot, 1 of 1, later" },
   claimGas: { value: 71_283, unit: "gas", measured: "forge snapshot: claim, proof of 20, repeat" },

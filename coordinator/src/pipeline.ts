@@ -271,7 +271,10 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
       await knowledge.refresh();
     },
     async stop() {
-      if (does("ingest") && !(await replicas.othersWith("ingest").catch(() => false))) announce(false);
+      if (does("ingest")) {
+        if (await replicas.othersWith("ingest").catch(() => false)) await broker?.leave();
+        else announce(false);
+      }
       await queue.close();
       await duties.stop();
       await fleet.stop();

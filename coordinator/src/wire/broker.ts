@@ -28,5 +28,10 @@ export type Broker = {
    * broker can tell; false when that is not so after `patienceMs`.
    */
   drained(patienceMs: number): Promise<boolean>;
+  /**
+   * Takes no more in, before `close`, where another replica does: what nodes send from now on is for that one, and does not wait for this
+   * one's return. What was taken in can still be committed.
+   */
+  leave(): Promise<void>;
   close(): Promise<void>;
 };

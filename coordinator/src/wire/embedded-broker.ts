@@ -112,6 +112,8 @@ export async function openEmbeddedBroker(options: EmbeddedBrokerOptions, listene
     },
     receivingSince: () => receivingSince,
     drained: (patienceMs) => pending.drained(patienceMs),
+    // There is no other replica to leave it to.
+    async leave() {},
     async close() {
       receivingSince = null;
       pending.close();

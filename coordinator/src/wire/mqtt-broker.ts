@@ -151,6 +151,7 @@ export async function openMqttBroker(options: MqttBrokerOptions, listener: Broke
       return subscribedSince === null ? null : Math.max(publishing, subscribedSince);
     },
     drained: (patienceMs) => pending.drained(patienceMs),
+    leave: subscription.leave,
     async close() {
       pending.close();
       await Promise.all([subscription.close(), publisher.close()]);

@@ -18,7 +18,7 @@ import {
 } from "mqtt-packet";
 import { CoordinatorFault } from "../fault.ts";
 import type { BrokerLog } from "./broker-log.ts";
-import { pause, reconnectMs } from "./reconnect.ts";
+import { pause, reconnectMs, within } from "./reconnect.ts";
 
 export type SubscriptionOptions = {
   /** mqtt://HOST:PORT or mqtts://HOST:PORT, tried in turn. */
@@ -47,6 +47,11 @@ export type SubscriptionListener = {
 export type Subscription = {
   /** Resolves when all is subscribed, and keeps it so. Tries every address once: throws CoordinatorFault `broker-unreachable` or `broker-refused`. */
   start(): Promise<void>;
+  /**
+   * Takes its filters back: no message is given to this session any more, which some brokers (Mosquitto) would go on doing while its
+   * connection is away. What came before can still be acknowledged.
+   */
+  leave(): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -54,6 +59,7 @@ const receiveMaximum = 2_048;
 const sessionSeconds = 600;
 const keepaliveSeconds = 15;
 const connectMs = 10_000;
+const leaveMs = 1_000;
 /** What a broker may send at most; its own limit on payloads is far below. */
 const packetBytes = 4 * limits.messageBytes;
 /** MQTT 5 section 2.4. */
@@ -61,7 +67,7 @@ const reason = { unsupportedVersion: 0x84, badCredentials: 0x86, notAuthorized: 
 const v5 = { protocolVersion: 5 };
 
 /** A subscribed connection. `ended` settles with why it is over. */
-type Session = { readonly ended: Promise<CoordinatorFault>; close(): Promise<void> };
+type Session = { readonly ended: Promise<CoordinatorFault>; leave(): Promise<void>; close(): Promise<void> };
 
 export function openSubscription(options: SubscriptionOptions, listener: SubscriptionListener): Subscription {
   const { urls, log, random } = options;
@@ -113,6 +119,9 @@ export function openSubscription(options: SubscriptionOptions, listener: Subscri
         }
       throw asFault(fault);
     },
+    async leave() {
+      await session?.leave();
+    },
     async close() {
       closing.abort();
       await session?.close();
@@ -143,6 +152,7 @@ function connect(url: string, options: SubscriptionOptions, listener: Subscripti
   const packets = parser(v5);
   const ended = Promise.withResolvers<CoordinatorFault>();
   const subscribed = Promise.withResolvers<Session>();
+  const unsubscribed = Promise.withResolvers<void>();
   let over = false;
   let leaving = false;
   let held = 0;
@@ -197,9 +207,10 @@ function connect(url: string, options: SubscriptionOptions, listener: Subscripti
     } else if (packet.cmd === "suback") {
       const refused = filters.filter((_, index) => (Number(packet.granted[index] ?? 0x80) & 0x80) !== 0);
       clearTimeout(timeout);
-      if (refused.length === 0) subscribed.resolve({ ended: ended.promise, close });
+      if (refused.length === 0) subscribed.resolve({ ended: ended.promise, leave, close });
       else fail(new CoordinatorFault("broker-refused", `${url} refuses to subscribe ${refused.join(", ")}`));
-    } else if (packet.cmd === "disconnect") fail(partingWords(url, packet));
+    } else if (packet.cmd === "unsuback") unsubscribed.resolve();
+    else if (packet.cmd === "disconnect") fail(partingWords(url, packet));
   }
 
   function takeMessage({ topic, payload, messageId, qos }: IPublishPacket): void {
@@ -232,6 +243,12 @@ function connect(url: string, options: SubscriptionOptions, listener: Subscripti
       if (held === 0 && !leaving) socket.resume();
     };
     busy.then(release, release);
+  }
+
+  async function leave(): Promise<void> {
+    if (over) return;
+    socket.write(generate({ cmd: "unsubscribe", messageId: 2, unsubscriptions: [...filters] }, v5));
+    await within(leaveMs, Promise.race([unsubscribed.promise, ended.promise]));
   }
 
   async function close(): Promise<void> {

@@ -85,6 +85,7 @@ export async function openNatsBroker(options: NatsBrokerOptions, listener: Broke
   const { topics, network, mark, log, now, random, takesIn } = options;
   const { stream, consumer, inboxPrefix } = natsNamesOf(network);
   const closing = new AbortController();
+  const leaving = new AbortController();
   /** Handed on and not committed, with when it came and when JetStream was last told that somebody is at it. */
   const open = new Map<JsMsg, { readonly since: number; readonly told: number }>();
   let connection: NatsConnection | undefined;
@@ -234,12 +235,12 @@ export async function openNatsBroker(options: NatsBrokerOptions, listener: Broke
     if (leaderOf(info.cluster) === null) fail(`the consumer ${consumer} of the stream ${stream} has no leader`);
   }
 
-  /** Pulls until closed; whatever ends a pull is found out and mended before the next. */
+  /** Pulls until it leaves; whatever ends a pull is found out and mended before the next. */
   async function consume(nc: NatsConnection): Promise<void> {
     let attempts = 0;
-    while (!closing.signal.aborted) {
+    while (!leaving.signal.aborted) {
       try {
-        await pullMessages(nc.jetstream(), { stream, consumer, ended: closing.signal }, take, () => {
+        await pullMessages(nc.jetstream(), { stream, consumer, ended: leaving.signal }, take, () => {
           attempts = 0;
           pulling = true;
           changed();
@@ -247,9 +248,9 @@ export async function openNatsBroker(options: NatsBrokerOptions, listener: Broke
       } catch (cause) {
         pulling = false;
         changed();
-        if (!closing.signal.aborted) await mend(cause);
+        if (!leaving.signal.aborted) await mend(cause);
       }
-      if (!closing.signal.aborted) await pause(reconnectMs(attempts++, random()), closing.signal);
+      if (!leaving.signal.aborted) await pause(reconnectMs(attempts++, random()), leaving.signal);
     }
   }
 
@@ -391,6 +392,7 @@ export async function openNatsBroker(options: NatsBrokerOptions, listener: Broke
   }
 
   async function close(): Promise<void> {
+    leaving.abort();
     closing.abort();
     since = null;
     await within(requestMs, running);
@@ -429,6 +431,9 @@ export async function openNatsBroker(options: NatsBrokerOptions, listener: Broke
     receivingSince() {
       const publishing = gateway.connectedSince();
       return since === null || publishing === null ? null : Math.max(since, publishing);
+    },
+    async leave() {
+      leaving.abort();
     },
     async drained(patienceMs) {
       const deadline = performance.now() + patienceMs;

@@ -170,6 +170,33 @@ export function describeDelivery(suite: Suite): void {
     }),
   );
 
+  test("what nodes send when a coordinator has left does not wait for its return", needs(suite, "replicas"), () =>
+    withBroker(suite, async (opened) => {
+      const leaving = await openCoordinator(opened, "a");
+      leaving.commits = false;
+      await leaving.broker.start();
+      const staying = await startCoordinator(opened, "b");
+      const clients = [await connectNode(opened, one), await connectNode(opened, two)] as const;
+      await publishMany(clients[0], one, 100, 50);
+      await eventually(
+        () => leaving.arrivals.length + staying.arrivals.length === 100,
+        () => `${leaving.arrivals.length} and ${staying.arrivals.length} of 100 arrived`,
+      );
+      const had = staying.arrivals.length;
+      await leaving.broker.leave();
+      await publishMany(clients[1], two, 200, 50);
+      await count(staying, had + 200);
+      // What it had taken in before is committed after all.
+      for (const committed of leaving.uncommitted) committed();
+      await leaving.broker.close();
+      const back = await startCoordinator(opened, "a");
+      await sleep(500);
+      assert.deepEqual([leaving.arrivals.length + staying.arrivals.length, back.arrivals.length], [300, 0]);
+      await close(staying, ...clients);
+      await close(back);
+    }),
+  );
+
   test("what one coordinator left unfinished is finished", needs(suite, "replicas", "redelivery"), () =>
     withBroker(suite, async (opened) => {
       const dying = await openCoordinator(opened, "a");

@@ -7,6 +7,8 @@ export type FaultCode =
   | "key-malformed"
   | "ledger-unreadable"
   | "ledger-newer"
+  /** Programs run on it that could not live with a migration this one brings: it was left as it is. */
+  | "ledger-in-use"
   | "ledger-foreign"
   /** No network was founded in it yet, and this replica cannot. */
   | "ledger-unfounded"

@@ -18,7 +18,7 @@ export type { PostgresOptions } from "./database.ts";
 /**
  * Opens the ledger in the database at `url` (postgres://...) for the network of `founding`, or founds it there. The database itself has
  * to be there. Throws CoordinatorFault: `ledger-foreign` when it belongs to another network or to other terms, `ledger-unreachable`,
- * `ledger-unreadable`, `ledger-newer`, `ledger-damaged`.
+ * `ledger-unreadable`, `ledger-newer`, `ledger-in-use`, `ledger-damaged`.
  */
 export async function openPostgresLedger(
   url: string,

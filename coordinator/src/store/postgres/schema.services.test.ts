@@ -9,6 +9,7 @@ import { enrolled } from "../../../testing/ledger/admission.ts";
 import { openPostgres, type Postgres } from "../../../testing/temporary-postgres.ts";
 import { CoordinatorFault, type FaultCode } from "../../fault.ts";
 import { openDatabase } from "../sqlite/database.ts";
+import { postgresClock } from "./database.ts";
 import { openPostgresLedger } from "./postgres-ledger.ts";
 import { readMigrations } from "./schema.ts";
 
@@ -84,6 +85,40 @@ test("a ledger that needs a newer program is refused with the schema it needs", 
   await ask(url, `insert into schema_migration values (${next}, 'a', 'x', 0, ${next}), (${last}, 'b', 'x', 0, 1)`);
   const message = await refusedWith("ledger-newer", url);
   assert.match(message, new RegExp(`schema ${last}, which needs a program that knows ${next}`));
+});
+
+test("a migration that older programs cannot live with waits until none runs, and is refused while one does", async () => {
+  const url = await server.createDatabase();
+  await open(url);
+  await takeBackAhead(url);
+  const seen = (at: string) =>
+    ask(
+      url,
+      `insert into replica values ('older', '[]', 'x', null, ${at}) on conflict (name) do update set seen_at = ${at}`,
+    );
+  await seen(`${postgresClock} + 60000`);
+  assert.match(await refusedWith("ledger-in-use", url), /006-ahead\.sql .* stop older first/);
+  assert.equal((await ask(url, "select from schema_migration")).length, 5);
+  await seen(postgresClock);
+  const began = performance.now();
+  await open(url);
+  assert.ok(performance.now() - began > 2_000, "it was not waited for");
+  assert.equal((await ask(url, "select from schema_migration")).length, migrations.length);
+});
+
+test("a migration that has to wait for a table gives up before those who write wait for long", async () => {
+  const url = await server.createDatabase();
+  await open(url);
+  await takeBackAhead(url);
+  const reading = new pg.Client({ connectionString: url });
+  await reading.connect();
+  await reading.query("begin");
+  await reading.query("select from boot");
+  const began = performance.now();
+  await refusedWith("ledger-unreachable", url);
+  assert.ok(performance.now() - began < 6_000, "shorter than a duty is held");
+  await reading.end();
+  await open(url);
 });
 
 const damages: Readonly<Record<string, readonly [does: string, told: RegExp]>> = {
@@ -244,6 +279,11 @@ async function postgresSchema(): Promise<Map<string, Table>> {
 function describeColumn(kind: string, nullable: boolean, value: string | null): string {
   const otherwise = value === null ? "" : `, otherwise ${value.replace("::text", "")}`;
   return `${kind}, ${nullable ? "may be null" : "never null"}${otherwise}`;
+}
+
+/** The ledger as it was before its sixth migration, which no older program can live with. */
+async function takeBackAhead(url: string): Promise<void> {
+  await ask(url, "alter table boot drop column ahead; delete from schema_migration where number >= 6");
 }
 
 async function open(url: string): Promise<void> {

@@ -1,6 +1,7 @@
 /** The schema of a ledger on PostgreSQL: brought forward by migrations, and refused when it is not what they make. */
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { CoordinatorFault } from "../../fault.ts";
 import { type Postgres, postgresClock, type Transaction } from "./database.ts";
 
@@ -22,6 +23,11 @@ const folder = new URL("./migrations/", import.meta.url);
 /** First key of this program's advisory locks ("cair"); the second tells apart ledgers in one database. */
 const lockSpace = 0x63616972;
 const migrationWaitMs = 60_000;
+/** Who waits for a table, because a backup reads it, makes all replicas wait: less than a duty is held, then it is tried with the next start. */
+const tableWaitMs = 4_000;
+/** Replicas are seen every second: one that was seen this lately runs, or was stopped a moment ago and is waited for. */
+const seenMs = 4_000;
+const stopWaitMs = 6_000;
 
 /** The migrations of this program, in their order. */
 export function readMigrations(): readonly Migration[] {
@@ -40,7 +46,7 @@ export function readMigrations(): readonly Migration[] {
 /**
  * Applies the migrations that the ledger has not seen, each in a transaction of its own that others who open it wait for. A ledger that
  * is newer by migrations which leave this program's schema usable is left as it is: replicas of two versions run on one ledger.
- * Throws CoordinatorFault: `ledger-newer`, `ledger-damaged`.
+ * Throws CoordinatorFault: `ledger-newer`, `ledger-in-use`, `ledger-damaged`.
  */
 export async function migrate(postgres: Postgres): Promise<void> {
   const migrations = readMigrations();
@@ -64,7 +70,10 @@ export async function migrate(postgres: Postgres): Promise<void> {
         "select number, name, sha256, compatible_from from schema_migration order by number",
       );
       judge(known, migrations);
-      const next = migrations[known.length];
+      const missing = migrations.slice(known.length);
+      const breaking = missing.find(({ compatibleFrom }) => compatibleFrom > known.length);
+      if (breaking) await othersStopped(transaction, breaking);
+      const [next] = missing;
       if (next) await apply(transaction, next);
       else await lookForTables(transaction, migrations);
       return known.length;
@@ -87,8 +96,28 @@ function judge(applied: readonly Applied[], migrations: readonly Migration[]): v
   }
 }
 
+/** Replicas that do not know the migration and cannot live with it would go on writing as if nothing had changed. */
+async function othersStopped(transaction: Transaction, { name }: Migration): Promise<void> {
+  const [table] = await transaction.rows("select where to_regclass('replica') is not null");
+  if (!table) return;
+  for (const giveUpAt = performance.now() + stopWaitMs; ; await sleep(500)) {
+    const running = await transaction.rows<{ name: string }>(
+      `select distinct split_part(name, '/', 1) as name from replica where seen_at > ${postgresClock} - $1 order by name`,
+      [seenMs],
+    );
+    if (running.length === 0) return;
+    if (performance.now() < giveUpAt) continue;
+    const names = running.map((replica) => replica.name).join(", ");
+    throw new CoordinatorFault(
+      "ledger-in-use",
+      `${name} makes of the ledger what programs of an older version cannot live with, and some run on it: stop ${names} first`,
+    );
+  }
+}
+
 async function apply(transaction: Transaction, { number, name, text, sha256, compatibleFrom }: Migration) {
   try {
+    await transaction.run(`set local lock_timeout = ${tableWaitMs}`);
     await transaction.run(text);
   } catch (cause) {
     // What it makes is there already (class 42): part of it was made by another hand.

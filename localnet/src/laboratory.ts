@@ -52,6 +52,8 @@ export type LaboratoryPlan = {
     readonly args?: readonly string[];
     readonly env?: Record<string, string>;
   };
+  /** Entry of another version of a coordinator's program, asked at each start; this tree's if it says none. */
+  readonly coordinatorProgram?: (index: number) => string | undefined;
   readonly slotSeconds?: number;
   readonly slotsPerEpoch?: number;
   /** Further settings of the coordinators, and of one by its index. */
@@ -209,7 +211,8 @@ async function furnish(
       place,
       process.execPath,
       () => [
-        ...[...args, programFile("cairn-coordinator"), "--data", data, "--host", host],
+        ...[...args, plan.coordinatorProgram?.(index) ?? programFile("cairn-coordinator")],
+        ...["--data", data, "--host", host],
         ...["--http-port", `${httpPorts[index]}`, "--rpc", coordinatorRpc, ...broker.flags],
         ...["--ledger", engine?.url ?? `sqlite:${ledgerFile}`, "--replica", name],
         ...["--deployment", join(folder, "chain", "deployment.json"), "--roster", roster],

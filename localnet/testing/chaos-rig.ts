@@ -12,6 +12,7 @@ import type { ReplicasView } from "@cairn/protocol";
 import {
   eventually,
   type Fleet,
+  type FleetPlan,
   fleetRoster,
   type Laboratory,
   namespacesMissing,
@@ -183,7 +184,6 @@ export async function openRig(plan: RigPlan): Promise<Rig> {
     closing.push(() => clearInterval(supervisor));
     await Promise.all(laboratory.coordinators.map((coordinator) => coordinator.ready()));
     const journal = openJournal(journalFile);
-    const logins = laboratory.logins ?? "";
     const fleet = await startFleet({
       // A batch well within every slot: a node that is there is credited with work in each.
       shape: {
@@ -194,12 +194,7 @@ export async function openRig(plan: RigPlan): Promise<Rig> {
         readingsPerBatch: 5,
         batchMs: (plan.slotSeconds * 1000) / 2,
       },
-      network: laboratory.network(),
-      brokers: laboratory.nodeUrls.map((url) => {
-        const { hostname: host, port } = new URL(url);
-        return { host, port: Number(port), tls: false };
-      }),
-      login: (nodeId) => JSON.parse(readFileSync(join(logins, `${nodeId}.json`), "utf8")),
+      ...accessTo(laboratory),
       journal,
     });
     closing.push(() => fleet.stop());
@@ -229,6 +224,18 @@ export async function openRig(plan: RigPlan): Promise<Rig> {
     await close();
     throw error;
   }
+}
+
+/** How a fleet finds the laboratory's brokers and signs in there. */
+export function accessTo(laboratory: Laboratory): Pick<FleetPlan, "network" | "brokers" | "login"> {
+  return {
+    network: laboratory.network(),
+    brokers: laboratory.nodeUrls.map((url) => {
+      const { hostname: host, port } = new URL(url);
+      return { host, port: Number(port), tls: false };
+    }),
+    login: (nodeId) => JSON.parse(readFileSync(join(laboratory.logins ?? "", `${nodeId}.json`), "utf8")),
+  };
 }
 
 /** The last lines of a log that tell of trouble, or its end. */
@@ -391,7 +398,8 @@ type BatchRow = {
   readonly count: string;
 };
 
-async function tally(laboratory: Laboratory, journalFile: string, unsettled: number): Promise<Tally> {
+/** What the fleet's journal says it was told, compared with what the ledger holds. */
+export async function tally(laboratory: Laboratory, journalFile: string, unsettled: number): Promise<Tally> {
   const { postgres } = laboratory;
   if (!postgres) throw new Error("the rig has no database");
   const query = <Row>(text: string) => postgres.server.query<Row>(postgres.url, text);

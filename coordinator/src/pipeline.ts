@@ -150,6 +150,7 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
   const replicas = startReplicas({
     ledger,
     replica: { name: instance, roles: edges.roles, software: edges.software },
+    heldMs: broker?.heldForAbsentMs ?? 0,
     committedBefore: () => (does("ingest") ? (queue.oldestAt ?? now()) : null),
     beat: clock.sync,
     fault: fault("replica"),
@@ -220,7 +221,10 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
         outcomeOf: (facts) => closeEpoch(facts, parameters),
         receivingSince,
         async committed(at, mostMs) {
-          await Promise.all([queue.flush(), broker.drained(mostMs), replicas.othersCommitted(at, mostMs)]);
+          const all = [queue.flush(), broker.drained(mostMs), replicas.othersCommitted(at, mostMs)] as const;
+          const [, , others] = await Promise.all(all);
+          const isLost = others === "gone" && broker.heldForAbsentMs > 0;
+          return isLost ? "a replica went away with what it had been given" : null;
         },
         beaconsChanged: knowledge.beaconsChanged,
         publishBeacon: (payload) => broker.publish(topics.beacon(verifier.address), payload, { retain: true, qos: 1 }),
@@ -246,8 +250,10 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
   /** After a disturbance nodes take a while to come back, wherever they were connected. */
   function receivingSince(): number | null {
     const since = broker?.receivingSince() ?? null;
+    const presentSince = replicas.allPresentSince();
     undisturbedSince ??= since;
-    return since === null || since === undisturbedSince ? since : since + nodesReturnMs;
+    if (since === null || presentSince === null) return null;
+    return Math.max(presentSince, since === undisturbedSince ? since : since + nodesReturnMs);
   }
 
   function logEpoch(epoch: number): void {
@@ -278,7 +284,7 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
       await queue.close();
       await duties.stop();
       await fleet.stop();
-      await replicas.stop();
+      await replicas.stop(queue.depth === 0);
       live.close();
       await http?.close();
       await broker?.close();

@@ -32,6 +32,8 @@ export type VerifierHouse = {
   receivingSince: number | null;
   /** What the verifier waits for before it closes a slot. */
   hold: Promise<void> | undefined;
+  /** Why what it waited for is known to be incomplete. */
+  missing: string | null;
   /** What the ledger waits for before it opens a slot. */
   holdOpening: Promise<void> | undefined;
   /** Thrown by the ledger's next call of this name. */
@@ -57,6 +59,7 @@ export async function onVerifierHouse(t: TestContext, body: (house: VerifierHous
     receivingSince: 0,
     hold: undefined,
     holdOpening: undefined,
+    missing: null,
     breakOnce: undefined,
     async start() {
       house.receivingSince = Date.now();
@@ -101,7 +104,10 @@ export async function onVerifierHouse(t: TestContext, body: (house: VerifierHous
       steps: slotSteps,
       outcomeOf: (facts) => closeEpoch(facts, founding.parameters),
       receivingSince: () => house.receivingSince,
-      committed: async () => house.hold,
+      async committed() {
+        await house.hold;
+        return house.missing;
+      },
       beaconsChanged: (all) => log.push(`beacons ${all.map(({ slot }) => slot).join()}`),
       publishBeacon(payload) {
         const beacon = parseBeacon(payload, domain, founding.verifiers);

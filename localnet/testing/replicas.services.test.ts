@@ -60,7 +60,10 @@ for (const broker of ["mosquitto", "nats"] as const)
 
     test("go on without the one that held the duties, which another holds within ten seconds", () =>
       onReplicas(broker, async (laboratory) => {
-        const name = await eventually("somebody keeps the slots", 20_000, () => holderOf(laboratory.base, "verifier"));
+        const whole = await eventually("an epoch is settled in which both nodes were credited", 90_000, async () =>
+          (await settledEpochs(laboratory, 0)).find(({ slotsCredited }) => slotsCredited === 6),
+        );
+        const name = await holderOf(laboratory.base, "verifier");
         const index = laboratory.coordinators.findIndex((coordinator) => coordinator.name === name);
         const [killed, left] = [laboratory.coordinators[index], laboratory.coordinators[1 - index]];
         assert.ok(killed && left);
@@ -74,10 +77,15 @@ for (const broker of ["mosquitto", "nats"] as const)
         await eventually("readings come in", 30_000, async () =>
           (await left.client.health()).readingsStored > readingsStored ? true : undefined,
         );
-        const epochs = (await settledEpochs(laboratory, 1 - index)).length;
-        await eventually("epochs are settled", 60_000, async () =>
-          (await settledEpochs(laboratory, 1 - index)).length > epochs + 1 ? true : undefined,
+        const { epoch: last = 0 } = (await left.client.epochs()).at(-1) ?? {};
+        await eventually("an epoch is settled in which every slot counts", 150_000, async () =>
+          (await settledEpochs(laboratory, 1 - index)).find(
+            ({ epoch, slotsCredited }) => epoch > last && slotsCredited === 6,
+          ),
         );
+        // What the broker had given the one that is gone cost nobody anything.
+        for (const { epoch, slotsCredited, slotsExpected } of await left.client.epochs())
+          if (epoch > whole.epoch) assert.equal(slotsCredited, slotsExpected, `epoch ${epoch}`);
       }));
 
     test("may each do a part of the work", () =>

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { openTemporaryLedger } from "../../testing/temporary-ledger.ts";
 import { until } from "../../testing/until.ts";
 import type { Ledger, Replica } from "../model.ts";
@@ -23,6 +24,7 @@ async function onReplicas(
   const replicas = startReplicas({
     ledger: store.ledger,
     replica: { name: "self", roles: ["ingest"], software },
+    heldMs: 60_000,
     committedBefore: () => 5,
     async beat() {
       if (broken) return;
@@ -32,7 +34,7 @@ async function onReplicas(
     fault: (error) => faults.push(error),
   });
   t.after(async () => {
-    await replicas.stop();
+    await replicas.stop(true);
     await store.remove();
   });
   const other = (name: string, committedBefore: number | null, roles: Replica["roles"] = ["ingest"]) =>
@@ -50,14 +52,42 @@ test("a replica is seen with its roles and with how far it has committed, and go
 
 test("others are waited for until all have committed, but not those that take nothing in", (t) =>
   onReplicas(t, async ({ replicas, other }) => {
-    assert.equal(await replicas.othersCommitted(100, 0), true);
+    assert.equal(await replicas.othersCommitted(100, 0), "committed");
     await other("api", null, ["api"]);
-    assert.equal(await replicas.othersCommitted(100, 0), true);
+    assert.equal(await replicas.othersCommitted(100, 0), "committed");
     await other("busy", 99);
-    assert.equal(await replicas.othersCommitted(100, 0), false);
+    assert.equal(await replicas.othersCommitted(100, 0), "late");
     const waiting = replicas.othersCommitted(100, 10_000);
     await other("busy", 100);
-    assert.equal(await waiting, true);
+    assert.equal(await waiting, "committed");
+  }));
+
+test("a replica that goes away with something is told, and missed until it is back or the broker has forgotten it", (t) =>
+  onReplicas(t, async ({ replicas, other }) => {
+    await other("gone/1", 99);
+    assert.equal(await replicas.othersCommitted(100, 10_000), "gone");
+    await until(() => replicas.allPresentSince() === null);
+    await other("gone/2", 101);
+    await until(() => (replicas.allPresentSince() ?? 0) > 0);
+  }));
+
+test("a replica that has left, or takes nothing in, is not missed", (t) =>
+  onReplicas(t, async ({ replicas, other }) => {
+    await other("left/1", 99);
+    const waiting = replicas.othersCommitted(100, 10_000);
+    await other("left/1", null, []);
+    await other("api/1", null, ["api"]);
+    assert.equal(await waiting, "committed");
+    await sleep(6_000);
+    assert.equal(replicas.allPresentSince(), 0);
+  }));
+
+test("who stops with nothing left behind says so", (t) =>
+  onReplicas(t, async ({ replicas, ledger }) => {
+    await replicas.stop(false);
+    assert.partialDeepStrictEqual((await ledger.replicas(60_000))[0], { roles: ["ingest"], committedBefore: 5 });
+    await replicas.stop(true);
+    assert.partialDeepStrictEqual((await ledger.replicas(60_000))[0], { roles: [], committedBefore: null });
   }));
 
 test("a replica of a role is one that is not this one", (t) =>

@@ -1,9 +1,11 @@
-/** Says once a second that this replica runs and how far it has committed, and waits for what the others still hold. */
+/** Says once a second that this replica runs and how far it has committed, waits for what the others still hold, and notices who is gone. */
 import type { Ledger, Replica, Role } from "../model.ts";
 
 export type ReplicaActions = {
   readonly ledger: Pick<Ledger, "noteReplica" | "replicas">;
   readonly replica: Omit<Replica, "committedBefore">;
+  /** For how long the broker may keep messages for a replica that went away, which nobody else gets; 0 where others get them. */
+  readonly heldMs: number;
   /** Everything that reached this replica before is committed; null when it takes nothing in. */
   committedBefore(): number | null;
   /** Done with every round: what else belongs to it, for example a look at the ledger's clock. */
@@ -12,11 +14,17 @@ export type ReplicaActions = {
 };
 
 export type Replicas = {
-  /** Resolves when all other replicas that run have committed what reached them before `at`, or after `patienceMs`: false. */
-  othersCommitted(at: number, patienceMs: number): Promise<boolean>;
+  /**
+   * Resolves when all other replicas that run have committed what reached them before `at`, or after `patienceMs`: "late". "gone": one
+   * that had not went away meanwhile.
+   */
+  othersCommitted(at: number, patienceMs: number): Promise<"committed" | "late" | "gone">;
   /** Whether another replica of this role was seen lately. */
   othersWith(role: Role): Promise<boolean>;
-  stop(): Promise<void>;
+  /** Since when the broker keeps nothing for a replica that is gone, by the ledger's clock; null while it may. */
+  allPresentSince(): number | null;
+  /** `isDone`: nothing was left behind, so nobody is to wait for this one's return. */
+  stop(isDone: boolean): Promise<void>;
 };
 
 const beatMs = 1_000;
@@ -27,12 +35,14 @@ const askAgainMs = 200;
 export function startReplicas(actions: ReplicaActions): Replicas {
   const { ledger, replica } = actions;
   let stopped = false;
+  let presentSince: number | null = 0;
   let timer: NodeJS.Timeout | undefined;
   let beating = beat();
 
   async function beat(): Promise<void> {
     try {
       await ledger.noteReplica({ ...replica, committedBefore: actions.committedBefore() });
+      await lookForAbsent();
       await actions.beat();
     } catch (error) {
       actions.fault(error);
@@ -43,23 +53,45 @@ export function startReplicas(actions: ReplicaActions): Replicas {
     }, beatMs);
   }
 
+  /** One that is gone did not say so; what the broker deals out to it waits until it is back, or is forgotten. */
+  async function lookForAbsent(): Promise<void> {
+    if (actions.heldMs === 0) return;
+    const seen = await ledger.replicas(actions.heldMs + goneMs);
+    const now = Math.max(...seen.map(({ seenAt }) => seenAt));
+    const running = new Set(seen.filter(({ seenAt }) => seenAt > now - goneMs).map(({ name }) => placeOf(name)));
+    const isAbsent = seen.some(({ name, committedBefore }) => committedBefore !== null && !running.has(placeOf(name)));
+    presentSince = isAbsent ? null : (presentSince ?? now);
+  }
+
   const others = async () => (await ledger.replicas(goneMs)).filter(({ name }) => name !== replica.name);
 
   return {
     async othersCommitted(at, patienceMs) {
       const giveUpAt = performance.now() + patienceMs;
+      let wereBehind: readonly string[] = [];
       for (;;) {
-        const behind = (await others()).some(({ committedBefore }) => committedBefore !== null && committedBefore < at);
-        if (!behind) return true;
-        if (stopped || performance.now() > giveUpAt) return false;
+        const running = await others();
+        if (wereBehind.some((name) => !running.some((other) => other.name === name))) return "gone";
+        wereBehind = running
+          .filter(({ committedBefore }) => committedBefore !== null && committedBefore < at)
+          .map(({ name }) => name);
+        if (wereBehind.length === 0) return "committed";
+        if (stopped || performance.now() > giveUpAt) return "late";
         await new Promise((resolve) => setTimeout(resolve, askAgainMs));
       }
     },
     othersWith: async (role) => (await others()).some(({ roles }) => roles.includes(role)),
-    async stop() {
+    allPresentSince: () => presentSince,
+    async stop(isDone) {
       stopped = true;
       clearTimeout(timer);
       await beating;
+      if (isDone) await ledger.noteReplica({ ...replica, roles: [], committedBefore: null }).catch(actions.fault);
     },
   };
+}
+
+/** The name of a replica without what tells its starts apart. */
+function placeOf(name: string): string {
+  return name.split("/")[0] ?? name;
 }

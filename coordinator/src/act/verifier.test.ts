@@ -108,6 +108,23 @@ test("a slot is closed on complete data: what arrived in time and is committed l
     assert.deepEqual(bitsOf(house.receiptsOf(nodeId)[0]?.credited ?? "0x"), [0]);
   }));
 
+test("a slot of which something is known to be missing is void for that reason", (t) =>
+  onVerifierHouse(t, async (house) => {
+    const nodeId = await enrolled(house);
+    await house.start();
+    await answer(house.ledger, nodeId, 0);
+    house.missing = "a replica went away";
+    await house.until(slotTime(1));
+    house.missing = null;
+    await house.until(slotTime(2));
+    const rows = await house.ledger.slots(0);
+    assert.deepEqual(
+      rows.map(({ voidReason }) => voidReason),
+      ["a replica went away", null, null],
+    );
+    assert.deepEqual(house.receiptsOf(nodeId), []);
+  }));
+
 test("a slot that is opened so late that nodes have less than half of it is void", (t) =>
   onVerifierHouse(t, async (house) => {
     await house.start();

@@ -30,8 +30,11 @@ export type VerifierActions = {
   outcomeOf(facts: EpochFacts): EpochOutcome;
   /** Since when messages come in without a disturbance, unix ms; null while they do not. */
   receivingSince(): number | null;
-  /** Resolves when everything that reached the network before `at` is committed, or after `patienceMs`: slots are closed on complete data. */
-  committed(at: number, patienceMs: number): Promise<void>;
+  /**
+   * Resolves when everything that reached the network before `at` is committed, or after `patienceMs`: slots are closed on complete data.
+   * A reason comes back when some of it is certain to be missing.
+   */
+  committed(at: number, patienceMs: number): Promise<string | null>;
   /** The beacons of this epoch and the one before: what evidence may answer. */
   beaconsChanged(beacons: readonly Beacon[]): void;
   publishBeacon(payload: Buffer): void;
@@ -42,7 +45,7 @@ export type VerifierActions = {
 
 export type Verifier = { stop(): Promise<void> };
 
-type Ending = { committed: boolean; readonly voidReason: string | null };
+type Ending = { committed: boolean; voidReason: string | null };
 
 const retryMs = 1_000;
 /**
@@ -160,7 +163,9 @@ export async function startVerifier(actions: VerifierActions): Promise<Verifier>
     endings.set(what, ending);
     actions
       .committed(at, patienceMs)
-      .catch(actions.fault)
+      .then((missing) => {
+        ending.voidReason ??= missing;
+      }, actions.fault)
       .finally(() => {
         ending.committed = true;
         wake();

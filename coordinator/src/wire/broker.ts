@@ -15,6 +15,8 @@ export type BrokerListener = {
 };
 
 export type Broker = {
+  /** For how long it may keep messages for a replica that went away without leaving, which no other replica gets; 0: others get them. */
+  readonly heldForAbsentMs: number;
   /** Lets messages in; returns the port nodes connect to when the broker is inside this process. Throws CoordinatorFault `broker-...`. */
   start(): Promise<number | undefined>;
   /** At most once; whoever needs an answer asks again. What is retained is published anew whenever a connection to the broker is new. */

@@ -110,6 +110,7 @@ export async function openEmbeddedBroker(options: EmbeddedBrokerOptions, listene
     disconnect(nodeId) {
       for (const [socket, client] of clients) if (senders.get(client)?.nodeId === nodeId) socket.destroy();
     },
+    heldForAbsentMs: 0,
     receivingSince: () => receivingSince,
     drained: (patienceMs) => pending.drained(patienceMs),
     // There is no other replica to leave it to.

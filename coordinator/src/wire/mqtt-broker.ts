@@ -11,7 +11,7 @@ import type { Broker, BrokerListener } from "./broker.ts";
 import type { BrokerLog } from "./broker-log.ts";
 import { checkMark, encodeMark, type FoundingMark } from "./founding-mark.ts";
 import { openPublisher } from "./mqtt-publisher.ts";
-import { openSubscription } from "./mqtt-subscription.ts";
+import { absentMs, openSubscription } from "./mqtt-subscription.ts";
 import { createPending } from "./pending.ts";
 
 export type MqttBrokerOptions = {
@@ -132,6 +132,7 @@ export async function openMqttBroker(options: MqttBrokerOptions, listener: Broke
   }
 
   return {
+    heldForAbsentMs: absentMs,
     async start() {
       try {
         await publisher.start();

@@ -56,8 +56,13 @@ export type Subscription = {
 };
 
 const receiveMaximum = 2_048;
-const sessionSeconds = 600;
+/**
+ * The broker goes on dealing messages out to a session whose connection is away (Mosquitto does): long enough for a restart, no longer.
+ */
+const sessionSeconds = 60;
 const keepaliveSeconds = 15;
+/** A broker notices after one and a half keep-alives that a connection is gone, and forgets its session this long after the last word. */
+export const absentMs = (1.5 * keepaliveSeconds + sessionSeconds) * 1000;
 const connectMs = 10_000;
 const leaveMs = 1_000;
 /** What a broker may send at most; its own limit on payloads is far below. */

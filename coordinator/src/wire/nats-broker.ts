@@ -413,6 +413,7 @@ export async function openNatsBroker(options: NatsBrokerOptions, listener: Broke
   }
 
   return {
+    heldForAbsentMs: 0,
     async start() {
       try {
         return await start();

@@ -9,7 +9,6 @@ import { enrolled, send } from "../../../testing/ledger/admission.ts";
 import { describeLedger } from "../../../testing/ledger-behaviour.ts";
 import { perBatch, writeUntilKilled } from "../../../testing/ledger-writer.ts";
 import { openTemporaryLedger } from "../../../testing/temporary-ledger.ts";
-import { orderRules } from "../../decide/order.ts";
 import { openDatabase, openReader } from "./database.ts";
 import { foundingOf } from "./sqlite-ledger.ts";
 
@@ -32,7 +31,7 @@ describe("SQLite, its file", () => {
       const reported = await writeUntilKilled([store.path, nodeId, boot], reports);
       const ledger = await store.reopen();
       const [verdict] = await ledger.admit([batchInput(nodeId, boot, { seq: 1 })], {
-        ...orderRules,
+        evidence: () => assert.fail("no evidence is handed in"),
         batch: ({ storedUpTo, ahead }) => ({
           rejection: { code: "sequence-duplicate", detail: "asked for the watermark" },
           ...{ storedUpTo, ahead, stated: [] },

@@ -147,7 +147,10 @@ export type BootState = Watermark & {
 /** A batch without a rejection is to be stored. Watermark and statements are to be kept, also of a batch that is stored already. */
 export type BatchOrder = Watermark & {
   readonly rejection: Rejection | null;
-  /** What it states as dropped that was neither stored nor stated before. */
+  /**
+   * What it states as dropped that was neither stored nor stated before, each from the first such sequence on. Its readings are those of
+   * the whole statement: too many where a part of it is stored, never too few.
+   */
   readonly stated: readonly NonNullable<SignedBatch["dropped"]>[number][];
 };
 

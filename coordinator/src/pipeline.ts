@@ -36,6 +36,7 @@ import type { Broker, BrokerListener } from "./wire/broker.ts";
 import type { Chain } from "./wire/chain-rpc.ts";
 import { startHttpApi } from "./wire/http-api.ts";
 import { createLiveHub } from "./wire/live-events.ts";
+import { pause } from "./wire/reconnect.ts";
 import { createViews, epochRow } from "./wire/views.ts";
 
 export type Edges = {
@@ -240,11 +241,19 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
   if (does("ingest"))
     duties.seek("retention", async (fence) => {
       const { prune } = ledger.under(fence);
-      const timer = setInterval(
-        () => void prune(edges.retention, now()).catch(dutyFault(fence, "retention")),
-        pruneEveryMs,
-      );
-      return { stop: async () => clearInterval(timer) };
+      const ended = new AbortController();
+      const pruning = (async () => {
+        while (!ended.signal.aborted) {
+          await pause(pruneEveryMs, ended.signal);
+          if (!ended.signal.aborted) await prune(edges.retention, now()).catch(dutyFault(fence, "retention"));
+        }
+      })();
+      return {
+        async stop() {
+          ended.abort();
+          await pruning;
+        },
+      };
     });
 
   /** After a disturbance nodes take a while to come back, wherever they were connected. */
@@ -277,14 +286,15 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
       await knowledge.refresh();
     },
     async stop() {
+      let hasLeft = !does("ingest");
       if (does("ingest")) {
-        if (await replicas.othersWith("ingest").catch(() => false)) await broker?.leave();
+        if (await replicas.othersWith("ingest").catch(() => false)) hasLeft = (await broker?.leave()) ?? true;
         else announce(false);
       }
       await queue.close();
       await duties.stop();
       await fleet.stop();
-      await replicas.stop(queue.depth === 0);
+      await replicas.stop(hasLeft && queue.depth === 0);
       live.close();
       await http?.close();
       await broker?.close();

@@ -32,6 +32,8 @@ export type VerifierHouse = {
   receivingSince: number | null;
   /** What the verifier waits for before it closes a slot. */
   hold: Promise<void> | undefined;
+  /** What it waits for before it closes an epoch. */
+  holdEpoch: ((epoch: number) => Promise<void> | undefined) | undefined;
   /** Why what it waited for is known to be incomplete. */
   missing: string | null;
   /** What the ledger waits for before it opens a slot. */
@@ -59,6 +61,7 @@ export async function onVerifierHouse(t: TestContext, body: (house: VerifierHous
     receivingSince: 0,
     hold: undefined,
     holdOpening: undefined,
+    holdEpoch: undefined,
     missing: null,
     breakOnce: undefined,
     async start() {
@@ -104,7 +107,9 @@ export async function onVerifierHouse(t: TestContext, body: (house: VerifierHous
       steps: slotSteps,
       outcomeOf: (facts) => closeEpoch(facts, founding.parameters),
       receivingSince: () => house.receivingSince,
-      async committed() {
+      async committed(at, patienceMs) {
+        const { genesisAt, slotMs, slotsPerEpoch } = founding.time;
+        if (patienceMs > slotMs) await house.holdEpoch?.((at - genesisAt) / (slotMs * slotsPerEpoch));
         await house.hold;
         return house.missing;
       },

@@ -56,7 +56,11 @@ export function createLedger(
       const stated = (number: number) => batch.dropped.some(({ first, last }) => first <= number && number <= last);
       const before = Array.from({ length: sequence - 1 }, (_, index) => index + 1);
       if (!isShared && !before.every((number) => known.has(number) || stated(number))) return answer("sequence-gap");
-      dropped.push(...batch.dropped.filter(({ first }) => !known.has(first)));
+      dropped.push(
+        ...batch.dropped.filter(({ first, last }) =>
+          before.slice(first - 1, last).some((number) => !known.has(number)),
+        ),
+      );
       for (const number of before) if (stated(number)) known.add(number);
       known.add(sequence);
       if (!isRepeated) {

@@ -16,13 +16,23 @@ async function onReplicas(
     ledger: Ledger;
     faults: unknown[];
     other(name: string, committedBefore: number | null, roles?: Replica["roles"]): Promise<void>;
+    /** The ledger answers nobody for so long. */
+    outage(ms: number): Promise<void>;
   }) => Promise<void>,
 ): Promise<void> {
   const store = await openTemporaryLedger();
   const faults: unknown[] = [];
   let broken = false;
+  let isAway = false;
+  const answering = async <T>(answer: () => Promise<T>): Promise<T> => {
+    if (isAway) throw new Error("the ledger is away");
+    return answer();
+  };
   const replicas = startReplicas({
-    ledger: store.ledger,
+    ledger: {
+      noteReplica: (note) => answering(() => store.ledger.noteReplica(note)),
+      replicas: (withinMs) => answering(() => store.ledger.replicas(withinMs)),
+    },
     replica: { name: "self", roles: ["ingest"], software },
     heldMs: 60_000,
     committedBefore: () => 5,
@@ -39,7 +49,12 @@ async function onReplicas(
   });
   const other = (name: string, committedBefore: number | null, roles: Replica["roles"] = ["ingest"]) =>
     store.ledger.noteReplica({ name, roles, software, committedBefore });
-  await body({ replicas, ledger: store.ledger, faults, other });
+  const outage = async (ms: number) => {
+    isAway = true;
+    await sleep(ms);
+    isAway = false;
+  };
+  await body({ replicas, ledger: store.ledger, faults, other, outage });
 }
 
 test("a replica is seen with its roles and with how far it has committed, and goes on when a round fails", (t) =>
@@ -89,6 +104,37 @@ test("who stops with nothing left behind says so", (t) =>
     await replicas.stop(true);
     assert.partialDeepStrictEqual((await ledger.replicas(60_000))[0], { roles: [], committedBefore: null });
   }));
+
+test("a ledger that was away makes nobody gone: all get the time to be seen again", (t) =>
+  onReplicas(t, async ({ replicas, other, outage }) => {
+    await other("busy/1", 99);
+    await sleep(1_500);
+    await outage(6_000);
+    const waiting = replicas.othersCommitted(100, 10_000);
+    for (let beat = 0; beat < 5; beat++) {
+      await sleep(500);
+      await other("busy/1", 99);
+    }
+    await other("busy/1", 100);
+    assert.equal(await waiting, "committed");
+    assert.equal(replicas.allPresentSince(), 0);
+  }));
+
+test("nothing is received while no replica takes anything in", async () => {
+  const store = await openTemporaryLedger();
+  const replicas = startReplicas({
+    ledger: store.ledger,
+    ...{ replica: { name: "keeper", roles: ["verifier"], software }, heldMs: 0 },
+    committedBefore: () => null,
+    beat: async () => {},
+    fault: (error) => assert.fail(String(error)),
+  });
+  await until(() => replicas.allPresentSince() === null);
+  await store.ledger.noteReplica({ name: "door", roles: ["ingest"], software, committedBefore: 1 });
+  await until(() => (replicas.allPresentSince() ?? 0) > 0);
+  await replicas.stop(true);
+  await store.remove();
+});
 
 test("a replica of a role is one that is not this one", (t) =>
   onReplicas(t, async ({ replicas, other }) => {

@@ -21,7 +21,10 @@ export type Replicas = {
   othersCommitted(at: number, patienceMs: number): Promise<"committed" | "late" | "gone">;
   /** Whether another replica of this role was seen lately. */
   othersWith(role: Role): Promise<boolean>;
-  /** Since when the broker keeps nothing for a replica that is gone, by the ledger's clock; null while it may. */
+  /**
+   * Since when some replica takes nodes' messages in, and the broker keeps none for one that is gone, by the ledger's clock; null while
+   * that is not so.
+   */
   allPresentSince(): number | null;
   /** `isDone`: nothing was left behind, so nobody is to wait for this one's return. */
   stop(isDone: boolean): Promise<void>;
@@ -36,6 +39,8 @@ export function startReplicas(actions: ReplicaActions): Replicas {
   const { ledger, replica } = actions;
   let stopped = false;
   let presentSince: number | null = 0;
+  let lookedAt = performance.now();
+  let blindUntil = 0;
   let timer: NodeJS.Timeout | undefined;
   let beating = beat();
 
@@ -53,14 +58,24 @@ export function startReplicas(actions: ReplicaActions): Replicas {
     }, beatMs);
   }
 
+  /** Who could not be seen because the ledger was away is not gone: after an outage all get the time to be seen again. */
+  function canTell(): boolean {
+    const now = performance.now();
+    if (now - lookedAt > goneMs) blindUntil = now + goneMs;
+    lookedAt = now;
+    return now >= blindUntil;
+  }
+
   /** One that is gone did not say so; what the broker deals out to it waits until it is back, or is forgotten. */
   async function lookForAbsent(): Promise<void> {
-    if (actions.heldMs === 0) return;
     const seen = await ledger.replicas(actions.heldMs + goneMs);
+    if (!canTell()) return;
     const now = Math.max(...seen.map(({ seenAt }) => seenAt));
-    const running = new Set(seen.filter(({ seenAt }) => seenAt > now - goneMs).map(({ name }) => placeOf(name)));
-    const isAbsent = seen.some(({ name, committedBefore }) => committedBefore !== null && !running.has(placeOf(name)));
-    presentSince = isAbsent ? null : (presentSince ?? now);
+    const running = seen.filter(({ seenAt }) => seenAt > now - goneMs);
+    const places = new Set(running.map(({ name }) => placeOf(name)));
+    const isAbsent = seen.some(({ name, committedBefore }) => committedBefore !== null && !places.has(placeOf(name)));
+    const isTakenIn = running.some(({ roles }) => roles.includes("ingest"));
+    presentSince = isAbsent || !isTakenIn ? null : (presentSince ?? now);
   }
 
   const others = async () => (await ledger.replicas(goneMs)).filter(({ name }) => name !== replica.name);
@@ -71,11 +86,13 @@ export function startReplicas(actions: ReplicaActions): Replicas {
       let wereBehind: readonly string[] = [];
       for (;;) {
         const running = await others();
-        if (wereBehind.some((name) => !running.some((other) => other.name === name))) return "gone";
-        wereBehind = running
-          .filter(({ committedBefore }) => committedBefore !== null && committedBefore < at)
-          .map(({ name }) => name);
-        if (wereBehind.length === 0) return "committed";
+        if (canTell()) {
+          if (wereBehind.some((name) => !running.some((other) => other.name === name))) return "gone";
+          wereBehind = running
+            .filter(({ committedBefore }) => committedBefore !== null && committedBefore < at)
+            .map(({ name }) => name);
+          if (wereBehind.length === 0) return "committed";
+        }
         if (stopped || performance.now() > giveUpAt) return "late";
         await new Promise((resolve) => setTimeout(resolve, askAgainMs));
       }

@@ -125,6 +125,44 @@ test("a slot of which something is known to be missing is void for that reason",
     assert.deepEqual(house.receiptsOf(nodeId), []);
   }));
 
+test("whoever cannot be asked is asked again: nothing is closed on data that may be incomplete", (t) =>
+  onVerifierHouse(t, async (house) => {
+    const nodeId = await enrolled(house);
+    await house.start();
+    house.hold = Promise.reject(new Error("the ledger does not answer"));
+    house.hold.catch(() => {});
+    await house.until(slotTime(6) + 3_000);
+    assert.ok((await house.ledger.slots(0)).every(({ closedAt }) => closedAt === null));
+    assert.equal((await house.ledger.epoch(1)) ?? null, null);
+    await answer(house.ledger, nodeId, 0);
+    house.hold = undefined;
+    for (let seconds = 4; seconds < 10; seconds++) await house.until(slotTime(6) + seconds * 1_000);
+    await settled(house, () => house.log.includes("epoch 1"));
+    assert.equal((await house.ledger.epoch(1))?.outcome.nodes[0]?.slotsAttested, 1);
+  }));
+
+test("epochs are closed in their order, also when what a later one waits for is there first", (t) =>
+  onVerifierHouse(t, async (house) => {
+    await house.start();
+    const holds = Array.from({ length: 3 }, () => Promise.withResolvers<void>());
+    house.holdEpoch = (epoch) => holds[epoch - 1]?.promise;
+    await house.until(slotTime(18) + 3_000);
+    holds[1]?.resolve();
+    holds[2]?.resolve();
+    await house.until(slotTime(18) + 6_000);
+    assert.deepEqual(
+      house.log.filter((line) => line.startsWith("epoch")),
+      [],
+    );
+    holds[0]?.resolve();
+    for (let seconds = 7; seconds < 12; seconds++) await house.until(slotTime(18) + seconds * 1_000);
+    await settled(house, () => house.log.includes("epoch 3"));
+    assert.deepEqual(
+      house.log.filter((line) => line.startsWith("epoch")),
+      ["epoch 1", "epoch 2", "epoch 3"],
+    );
+  }));
+
 test("a slot that is opened so late that nodes have less than half of it is void", (t) =>
   onVerifierHouse(t, async (house) => {
     await house.start();

@@ -45,7 +45,8 @@ export type VerifierActions = {
 
 export type Verifier = { stop(): Promise<void> };
 
-type Ending = { committed: boolean; voidReason: string | null };
+/** `asking`: whether the answer is on its way. */
+type Ending = { committed: boolean; voidReason: string | null; asking: boolean };
 
 const retryMs = 1_000;
 /**
@@ -145,11 +146,12 @@ export async function startVerifier(actions: VerifierActions): Promise<Verifier>
     const readySince = actions.receivingSince() ?? Number.MAX_SAFE_INTEGER;
     const rowOf = (slot: number) => unclosed.find((row) => row.slot === slot);
     let until = now + retryMs;
+    let epochsWait = false;
     for (const step of actions.steps({ now, time, readySince, open: unclosed, announced, unfinishedEpochs })) {
       if (step.kind === "open") await open(step);
       else if (step.kind === "resume") await resume(rowOf(step.slot));
       else if (step.kind === "close") await closeWhenCommitted(step, rowOf(step.slot)?.closesAt ?? now);
-      else if (step.kind === "close-epoch") await closeEpochWhenCommitted(step.epoch);
+      else if (step.kind === "close-epoch") epochsWait = epochsWait || !(await closedWhenCommitted(step.epoch));
       else until = step.until;
     }
     return until;
@@ -157,18 +159,26 @@ export async function startVerifier(actions: VerifierActions): Promise<Verifier>
 
   /** Whether everything before `at` is committed. Asks in the background, so that the next slot opens in time, and wakes the verifier. */
   function isCommitted(what: string, at: number, patienceMs: number, voidReason: string | null = null): Ending {
-    const known = endings.get(what);
-    if (known) return known;
-    const ending: Ending = { committed: false, voidReason };
+    const ending = endings.get(what) ?? { committed: false, voidReason, asking: false };
     endings.set(what, ending);
+    if (ending.committed || ending.asking) return ending;
+    ending.asking = true;
     actions
       .committed(at, patienceMs)
-      .then((missing) => {
-        ending.voidReason ??= missing;
-      }, actions.fault)
+      .then(
+        (missing) => {
+          ending.voidReason ??= missing;
+          ending.committed = true;
+          wake();
+        },
+        // Who could not be asked is asked again.
+        (error: unknown) => {
+          actions.fault(error);
+          setTimeout(wake, retryMs);
+        },
+      )
       .finally(() => {
-        ending.committed = true;
-        wake();
+        ending.asking = false;
       });
     return ending;
   }
@@ -182,13 +192,15 @@ export async function startVerifier(actions: VerifierActions): Promise<Verifier>
     endings.delete(what);
   }
 
-  async function closeEpochWhenCommitted(epoch: number): Promise<void> {
+  /** Epochs are closed in their order: the contract takes them in no other, and each needs what those before it came to. */
+  async function closedWhenCommitted(epoch: number): Promise<boolean> {
     const what = `epoch ${epoch}`;
     const end = firstSlotOf(time, epoch + 1);
-    for (let slot = firstSlotOf(time, epoch); slot < end; slot++) if (endings.has(`slot ${slot}`)) return;
-    if (!isCommitted(what, time.genesisAt + end * time.slotMs, patience.epochMs).committed) return;
+    for (let slot = firstSlotOf(time, epoch); slot < end; slot++) if (endings.has(`slot ${slot}`)) return false;
+    if (!isCommitted(what, time.genesisAt + end * time.slotMs, patience.epochMs).committed) return false;
     await closeEpoch(epoch);
     endings.delete(what);
+    return true;
   }
 
   /** However long an outage was: a slot that is still open belongs to an epoch without an outcome. */

@@ -65,7 +65,17 @@ test("a batch that comes again with what was dropped before it raises the waterm
   const order = shared(state, 5, [1, 2], [3, 4]);
   assert.deepEqual([order.rejection?.code, order.storedUpTo, order.ahead], ["sequence-duplicate", 6, []]);
   assert.deepEqual(order.stated, [gap(3, 4)]);
-  assert.deepEqual(shared(state, 9, [5, 8]).stated, []);
+});
+
+test("a statement counts from the first number on that is neither stored nor stated, or not at all", () => {
+  const state: BootState = { ...known, storedUpTo: 6, ahead: [[8, 9]] };
+  const statedBy = (seq: number, ...ranges: number[][]) =>
+    shared(state, seq, ...ranges).stated.map(({ first, last }) => [first, last]);
+  assert.deepEqual(statedBy(20, [3, 12]), [[7, 12]]);
+  assert.deepEqual(statedBy(20, [8, 12]), [[10, 12]]);
+  assert.deepEqual(statedBy(20, [1, 6], [8, 9]), []);
+  assert.deepEqual(statedBy(9, [8, 30]), []);
+  assert.deepEqual(statedBy(12, [10, 30]), [[10, 30]]);
 });
 
 test("being ahead helps against no other refusal, nor without end", () => {

@@ -32,7 +32,10 @@ function judgeBatch(state: BootState, payload: SignedBatch, mayBeAhead: boolean)
   if (boot) return refuse(boot);
   if (seq <= storedUpTo) return refuse(duplicate(`sequence ${seq}, stored up to ${storedUpTo}`));
 
-  const stated = dropped.filter(({ first }) => first > storedUpTo && !holds(ahead, first));
+  const stated = dropped.flatMap((range) => {
+    const first = firstOpen(range, state);
+    return first < seq && first <= range.last ? [{ ...range, first }] : [];
+  });
   const before = dropped.map(({ first, last }): SequenceRange => [first, Math.min(last, seq - 1)]);
   const after = raise(storedUpTo, [...ahead, ...before, [seq, seq]]);
   const missing = after.storedUpTo + 1;
@@ -53,6 +56,13 @@ function duplicate(detail: string): Rejection {
 
 function holds(ranges: readonly SequenceRange[], sequence: number): boolean {
   return ranges.some(([first, last]) => first <= sequence && sequence <= last);
+}
+
+/** The first sequence from a range's beginning on that is not accounted for. */
+function firstOpen({ first }: { readonly first: number }, { storedUpTo, ahead }: Watermark): number {
+  let open = Math.max(first, storedUpTo + 1);
+  for (const [from, to] of ahead) if (from <= open && open <= to) open = to + 1;
+  return open;
 }
 
 /** The watermark with all these ranges accounted for. */

@@ -32,8 +32,8 @@ export type Broker = {
   drained(patienceMs: number): Promise<boolean>;
   /**
    * Takes no more in, before `close`, where another replica does: what nodes send from now on is for that one, and does not wait for this
-   * one's return. What was taken in can still be committed.
+   * one's return. What was taken in can still be committed. False when the broker could not be told.
    */
-  leave(): Promise<void>;
+  leave(): Promise<boolean>;
   close(): Promise<void>;
 };

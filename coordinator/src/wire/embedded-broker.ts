@@ -114,7 +114,7 @@ export async function openEmbeddedBroker(options: EmbeddedBrokerOptions, listene
     receivingSince: () => receivingSince,
     drained: (patienceMs) => pending.drained(patienceMs),
     // There is no other replica to leave it to.
-    async leave() {},
+    leave: async () => true,
     async close() {
       receivingSince = null;
       pending.close();

@@ -8,7 +8,7 @@ import { eventually } from "../../testing/broker/eventually.ts";
 import { keptLog } from "../../testing/broker/opened-broker.ts";
 import { openSubscription, type Subscription, type SubscriptionListener } from "./mqtt-subscription.ts";
 
-type Answers = { connack: Partial<IConnackPacket>; granted: number };
+type Answers = { connack: Partial<IConnackPacket>; granted: number; unsuback?: boolean };
 
 /** A scripted MQTT 5 broker: answers as it is told and keeps what it hears. */
 let server: Server;
@@ -35,6 +35,8 @@ beforeEach(async () => {
         const granted = packet.subscriptions.map(() => answers.granted);
         socket.write(generate({ cmd: "suback", messageId: packet.messageId ?? 0, granted } as Packet, v5));
       }
+      if (packet.cmd === "unsubscribe" && answers.unsuback)
+        socket.write(generate({ cmd: "unsuback", messageId: packet.messageId ?? 0, granted: [0, 0] } as Packet, v5));
     });
     socket.on("data", (chunk) => packets.parse(chunk));
   }).listen(0, "127.0.0.1");
@@ -91,7 +93,7 @@ test("the session outlives the connection, and thousands of messages may be unac
     clientId: "replica",
     clean: false,
     username: "u",
-    properties: { sessionExpiryInterval: 600, receiveMaximum: 2_048 },
+    properties: { sessionExpiryInterval: 60, receiveMaximum: 2_048 },
   });
   assert.partialDeepStrictEqual(heard[1], { subscriptions: [{ topic: "$share/g/a/+", qos: 1 }] });
   assert.deepEqual(states, ["up"]);
@@ -212,6 +214,29 @@ test("bytes that are no MQTT end the connection and nothing else", async () => {
   await eventually(
     () => states.length === 3,
     () => states.join(),
+  );
+});
+
+test("who leaves takes its filters back, can still acknowledge, and knows whether the broker has heard of it", async () => {
+  const { start, taken } = open();
+  assert.equal(await subscription?.leave(), false);
+  await start();
+  send(sockets[0], 1, "1");
+  await eventually(
+    () => taken.length === 1,
+    () => "nothing came",
+  );
+  assert.equal(await subscription?.leave(), false);
+  answers.unsuback = true;
+  assert.equal(await subscription?.leave(), true);
+  assert.partialDeepStrictEqual(heard.at(-1), {
+    cmd: "unsubscribe",
+    unsubscriptions: ["$share/g/a/+", "$share/g/b/+"],
+  });
+  taken[0]?.acknowledge();
+  await eventually(
+    () => acknowledgements().length === 1,
+    () => "nothing was acknowledged",
   );
 });
 

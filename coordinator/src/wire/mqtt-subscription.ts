@@ -49,9 +49,9 @@ export type Subscription = {
   start(): Promise<void>;
   /**
    * Takes its filters back: no message is given to this session any more, which some brokers (Mosquitto) would go on doing while its
-   * connection is away. What came before can still be acknowledged.
+   * connection is away. What came before can still be acknowledged. False when the broker did not answer.
    */
-  leave(): Promise<void>;
+  leave(): Promise<boolean>;
   close(): Promise<void>;
 };
 
@@ -72,7 +72,7 @@ const reason = { unsupportedVersion: 0x84, badCredentials: 0x86, notAuthorized: 
 const v5 = { protocolVersion: 5 };
 
 /** A subscribed connection. `ended` settles with why it is over. */
-type Session = { readonly ended: Promise<CoordinatorFault>; leave(): Promise<void>; close(): Promise<void> };
+type Session = { readonly ended: Promise<CoordinatorFault>; leave(): Promise<boolean>; close(): Promise<void> };
 
 export function openSubscription(options: SubscriptionOptions, listener: SubscriptionListener): Subscription {
   const { urls, log, random } = options;
@@ -124,9 +124,7 @@ export function openSubscription(options: SubscriptionOptions, listener: Subscri
         }
       throw asFault(fault);
     },
-    async leave() {
-      await session?.leave();
-    },
+    leave: async () => (await session?.leave()) ?? false,
     async close() {
       closing.abort();
       await session?.close();
@@ -250,10 +248,15 @@ function connect(url: string, options: SubscriptionOptions, listener: Subscripti
     busy.then(release, release);
   }
 
-  async function leave(): Promise<void> {
-    if (over) return;
+  async function leave(): Promise<boolean> {
+    if (over) return false;
+    let isTold = false;
     socket.write(generate({ cmd: "unsubscribe", messageId: 2, unsubscriptions: [...filters] }, v5));
-    await within(leaveMs, Promise.race([unsubscribed.promise, ended.promise]));
+    const told = unsubscribed.promise.then(() => {
+      isTold = true;
+    });
+    await within(leaveMs, Promise.race([told, ended.promise]));
+    return isTold;
   }
 
   async function close(): Promise<void> {

@@ -435,6 +435,7 @@ export async function openNatsBroker(options: NatsBrokerOptions, listener: Broke
     },
     async leave() {
       leaving.abort();
+      return true;
     },
     async drained(patienceMs) {
       const deadline = performance.now() + patienceMs;

@@ -27,8 +27,9 @@ function scene(meaning: RefusalMeaning = "gap") {
     seal: () => [],
     sealStatement: () => assert.fail("nothing to state"),
     read: ({ sequence }): Batch => ({ boot: boot.id, bootCount: 1, sequence, dropped: [], readings: [] }),
-    received({ upTo }) {
+    received({ boot: of, upTo }) {
       const before = batches.length;
+      if (batches[0]?.boot.id !== of) return 0;
       while (batches[0] && batches[0].sequence <= upTo) batches.shift();
       return (before - batches.length) * 10;
     },
@@ -67,6 +68,7 @@ function scene(meaning: RefusalMeaning = "gap") {
   });
   return {
     uplink,
+    batches,
     surroundings,
     sent,
     aside,
@@ -151,6 +153,32 @@ test("what is stored ahead of a missing batch is left alone, unless it is the ol
   assert.deepEqual(sent, [1, 2, 3]);
   refuse(1, "sequence-duplicate");
   assert.deepEqual(sent, [1, 2, 3, 1, 2, 3]);
+});
+
+test("what is stored of another boot under the oldest one's number says nothing about the oldest", () => {
+  const { uplink, batches, sent } = scene("ahead");
+  const earlier: Boot = { id: "a".repeat(32) as BootId, count: 0 };
+  batches.unshift({ boot: earlier, sequence: 2, readings: 10 });
+  uplink.connected();
+  assert.deepEqual(sent, [2, 1, 2, 3]);
+  uplink.receipt({ boot: boot.id, upTo: 0, refused: { sequence: 2, code: "sequence-duplicate" } });
+  assert.equal(sent.length, 4);
+  uplink.receipt({ boot: earlier.id, upTo: 0, refused: { sequence: 2, code: "sequence-duplicate" } });
+  assert.equal(sent.length, 8);
+});
+
+test("a gap that stays is answered less and less often, and at once again when something was freed", () => {
+  const { uplink, surroundings, sent, refuse } = scene("gap");
+  uplink.connected();
+  for (let tenths = 0; tenths < 9; tenths++) {
+    refuse(1, "sequence-gap");
+    surroundings.advance(100);
+  }
+  assert.equal(sent.length, 9, "at once, after 0.4 s, and not after 0.8 s");
+  uplink.receipt({ boot: boot.id, upTo: 1 });
+  surroundings.advance(200);
+  refuse(2, "sequence-gap");
+  assert.equal(sent.length, 11);
 });
 
 test("a batch refused for good is tried again after a pause, then set aside, and the others go on", () => {

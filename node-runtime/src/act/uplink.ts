@@ -46,6 +46,8 @@ export type Uplink = ReturnType<typeof createUplink>;
 
 /** Least time between two starts over for a gap: the refusals of one lost batch come as many as a window holds. */
 const gapQuietMs = 200;
+/** It doubles with each that freed nothing, up to this. */
+const gapQuietMostMs = 10_000;
 
 export function createUplink({ store, limits, surroundings, log, next, meaning, backoff, send }: UplinkOptions) {
   /** By boot and sequence. */
@@ -60,6 +62,8 @@ export function createUplink({ store, limits, surroundings, log, next, meaning, 
   /** Starts over, pauses and failures since the last receipt that freed something. */
   let attempts = 0;
   let gapHandledAtMs = Number.NEGATIVE_INFINITY;
+  /** Starts over for a gap since the last receipt that freed something. */
+  let gapsHandled = 0;
   let cancelTimer: (() => void) | undefined;
   let working = false;
   let closed = false;
@@ -225,6 +229,7 @@ export function createUplink({ store, limits, surroundings, log, next, meaning, 
       }
       if (before && (before.sequence !== head?.sequence || before.boot.id !== head.boot.id)) {
         attempts = 0;
+        gapsHandled = 0;
         expectReceipt();
       }
       if (stored.refused) refusal(stored.boot, stored.refused);
@@ -247,10 +252,12 @@ export function createUplink({ store, limits, surroundings, log, next, meaning, 
     const now = surroundings.steadyNow();
     const what = meaning(code);
     // It is stored, and what it follows is under way: only of the oldest this says that the coordinator has lost what it had.
-    if (what === "ahead" && store.outstanding(1)[0]?.sequence !== sequence) return;
+    const oldest = store.outstanding(1)[0];
+    if (what === "ahead" && (oldest?.sequence !== sequence || oldest.boot.id !== bootId)) return;
     if (what === "gap" || what === "ahead") {
-      if (now - gapHandledAtMs < gapQuietMs) return;
+      if (now - gapHandledAtMs < Math.min(gapQuietMs * 2 ** gapsHandled, gapQuietMostMs)) return;
       gapHandledAtMs = now;
+      gapsHandled++;
       log.warn({ sequence, code }, "the coordinator misses a batch, sending again from the oldest");
       startOver();
       return;

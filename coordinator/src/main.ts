@@ -76,7 +76,7 @@ async function run(args: readonly string[]): Promise<void> {
     software,
     openBroker: (listener, now, takesIn) =>
       openBroker({ settings, founding, now, takesIn, random: Math.random, log }, listener),
-    isShared: settings.broker.kind !== "embedded",
+    brokerKind: settings.broker.kind,
     dutyMs: settings.dutySeconds * 1000,
     listen: { host: settings.host, httpPort: settings.httpPort, webDir: settings.webDir },
     retention: {
@@ -203,6 +203,8 @@ async function dispatch([command = "", ...args]: readonly string[]): Promise<num
       await run(args);
       return undefined;
     default:
+      if (command !== "" && !command.startsWith("-"))
+        throw new CoordinatorFault("setting-refused", `there is no command ${command}; --help lists them`);
       await run(process.argv.slice(2));
       return undefined;
   }

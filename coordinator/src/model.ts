@@ -357,6 +357,7 @@ export type Retention = {
 };
 
 /** How the coordinator reaches its broker. `urls`: tried one after the other. */
+export type BrokerKind = BrokerAddress["kind"];
 export type BrokerAddress =
   | { readonly kind: "embedded" }
   | {
@@ -386,6 +387,7 @@ export type Replica = {
   readonly name: string;
   readonly roles: readonly Role[];
   readonly software: string;
+  readonly broker: BrokerKind;
   /** Everything that reached this replica before is committed, unix ms of the store's clock; null when it takes nothing in. */
   readonly committedBefore: number | null;
 };

@@ -20,7 +20,7 @@ import { startJudges } from "./act/judges.ts";
 import { openKnowledge } from "./act/knowledge.ts";
 import { startNetworkClock } from "./act/network-clock.ts";
 import { createPenalties } from "./act/penalties.ts";
-import { startReplicas } from "./act/replicas.ts";
+import { judgeCompany, startReplicas } from "./act/replicas.ts";
 import { startSettlement } from "./act/settlement.ts";
 import { sendStorageReceipts, storageReceipts } from "./act/storage-receipts.ts";
 import { startVerifier } from "./act/verifier.ts";
@@ -30,7 +30,7 @@ import { orderRules, sharedOrderRules } from "./decide/order.ts";
 import { settlementStep } from "./decide/settlement.ts";
 import { slotSteps } from "./decide/slots.ts";
 import { CoordinatorFault } from "./fault.ts";
-import type { Enrolment, Fence, Founding, Input, Ledger, Retention, Role, Verdict } from "./model.ts";
+import type { BrokerKind, Enrolment, Fence, Founding, Input, Ledger, Retention, Role, Verdict } from "./model.ts";
 import { judgeConnect, refusedInput, unstorableInput } from "./validate/admission.ts";
 import type { Broker, BrokerListener } from "./wire/broker.ts";
 import type { Chain } from "./wire/chain-rpc.ts";
@@ -53,8 +53,8 @@ export type Edges = {
   readonly software: string;
   /** `takesIn`: whether messages of nodes are wanted here. */
   openBroker(listener: BrokerListener, now: () => number, takesIn: boolean): Promise<Broker>;
-  /** Whether other replicas may take in what this one waits for. */
-  readonly isShared: boolean;
+  /** With the embedded one this coordinator is alone; else others may take in what this one waits for. */
+  readonly brokerKind: BrokerKind;
   readonly dutyMs: number;
   readonly listen: { host: string; httpPort: number; webDir: string | undefined };
   readonly retention: Retention;
@@ -92,6 +92,7 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
   const live = createLiveHub(mostPages);
   const fault = (part: string) => (err: unknown) => log.error({ err, part }, "failed, will be tried again");
   const does = (role: Role) => edges.roles.includes(role);
+  const isShared = edges.brokerKind !== "embedded";
   const clock = await startNetworkClock(ledger, steadyNow);
   const { now } = clock;
 
@@ -100,7 +101,7 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
   const queue = createIngestQueue({
     now,
     judge: knowledge.judge,
-    admit: (inputs) => ledger.admit(inputs, edges.isShared ? sharedOrderRules : orderRules),
+    admit: (inputs) => ledger.admit(inputs, isShared ? sharedOrderRules : orderRules),
     isInputs: (error) => error instanceof CoordinatorFault && error.code === "input-unstorable",
     unstorable: unstorableInput,
     admitted,
@@ -144,13 +145,15 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
     refused: refuse,
   };
   let undisturbedSince: number | null = null;
+  // A name that two replicas were given by mistake must not make them one holder of a duty; one that runs alone takes up where it ended.
+  const instance = isShared ? `${edges.replica}/${randomBytes(4).toString("hex")}` : edges.replica;
+  const replica = { name: instance, roles: edges.roles, software: edges.software, broker: edges.brokerKind };
+  await judgeCompany(ledger, replica);
   const broker = does("ingest") || does("verifier") ? await edges.openBroker(listener, now, does("ingest")) : undefined;
 
-  // A name that two replicas were given by mistake must not make them one holder of a duty; one that runs alone takes up where it ended.
-  const instance = edges.isShared ? `${edges.replica}/${randomBytes(4).toString("hex")}` : edges.replica;
   const replicas = startReplicas({
     ledger,
-    replica: { name: instance, roles: edges.roles, software: edges.software },
+    replica,
     heldMs: broker?.heldForAbsentMs ?? 0,
     committedBefore: () => (does("ingest") ? (queue.oldestAt ?? now()) : null),
     beat: clock.sync,
@@ -174,6 +177,7 @@ export async function startPipeline(edges: Edges): Promise<Pipeline> {
     founding,
     software: edges.software,
     perMinute: (nodeId) => fleet.readingsPerMinute(nodeId),
+    isReceiving: () => broker === undefined || receivingSince() !== null,
     queue: () => ({ depth: queue.depth, shed: queue.shed + penalties.ignored }),
   });
   const fleet = startFleet({

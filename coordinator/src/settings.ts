@@ -243,6 +243,11 @@ export function usage(): string {
   return [
     "cairn-coordinator: enrols nodes, takes in their data, verifies their uptime, settles their rewards.",
     "",
+    "  cairn-coordinator [run] --SETTING VALUE ...   runs one, with the settings below",
+    "  cairn-coordinator ledger --help               copies, backs up, restores, verifies a ledger",
+    "  cairn-coordinator access --help               writes configuration and credentials for a broker",
+    "  cairn-coordinator size --help                 computes what a fleet needs",
+    "",
     ...Object.entries(settings).map(line),
     `  --${"exit-with-parent".padEnd(20)} stop when standard input closes`,
     "",

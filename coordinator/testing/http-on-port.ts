@@ -16,6 +16,8 @@ export type HttpOnPort = {
   readonly live: LiveHub;
   readonly nodes: readonly NodeRecord[];
   readonly faults: unknown[];
+  /** What the broker is said to do. */
+  readonly sense: { receiving: boolean };
   /** The views as the interface asks them; a test may put another in a view's place. */
   readonly views: { -readonly [Name in keyof Views]: Views[Name] };
   fetch(path: string, init?: RequestInit): Promise<Response>;
@@ -39,6 +41,7 @@ export async function onHttp(
   await fill(ledger);
   await ledger.takeDuty("verifier", "north", 60_000);
   const live = createLiveHub(mostPages);
+  const sense = { receiving: true };
   const views = createViews({
     ledger,
     founding,
@@ -46,6 +49,7 @@ export async function onHttp(
     now: () => slotTime(7) + 1_000,
     perMinute: () => 12,
     queue: () => ({ depth: 3, shed: 2 }),
+    isReceiving: () => sense.receiving,
   });
   const asked = { ...views };
   const faults: unknown[] = [];
@@ -57,6 +61,7 @@ export async function onHttp(
       api,
       live,
       faults,
+      sense,
       nodes: await ledger.nodes(),
       views: asked,
       fetch: (path, init) => fetch(`${api.url}${path}`, init),

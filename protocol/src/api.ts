@@ -177,7 +177,8 @@ export const RejectionsView = Type.Object({
 export type RejectionsView = Static<typeof RejectionsView>;
 
 export const HealthView = Type.Object({
-  status: Type.Literal("ok"),
+  /** "degraded": it answers, but the broker gives it nothing, or no replica takes messages in; slots are void meanwhile. */
+  status: Type.Union([Type.Literal("ok"), Type.Literal("degraded")]),
   readingsStored: Whole,
   batchesStored: Whole,
   queueDepth: Whole,
@@ -193,6 +194,8 @@ export const ReplicasView = Type.Object({
       name: Type.String(),
       roles: Type.Array(Type.String()),
       software: Type.String(),
+      /** embedded, mqtt or nats. */
+      broker: Type.String(),
       /** Everything that reached this replica before is committed; null when it takes nothing in. */
       committedBefore: Maybe(Whole),
       seenAt: Whole,

@@ -3,8 +3,8 @@ import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openTemporaryLedger } from "../../testing/temporary-ledger.ts";
 import { until } from "../../testing/until.ts";
-import type { Ledger, Replica } from "../model.ts";
-import { startReplicas } from "./replicas.ts";
+import type { BrokerKind, Ledger, Replica, Role } from "../model.ts";
+import { judgeCompany, startReplicas } from "./replicas.ts";
 
 const software = "cairn-coordinator 0.1.0";
 
@@ -33,7 +33,7 @@ async function onReplicas(
       noteReplica: (note) => answering(() => store.ledger.noteReplica(note)),
       replicas: (withinMs) => answering(() => store.ledger.replicas(withinMs)),
     },
-    replica: { name: "self", roles: ["ingest"], software },
+    replica: { name: "self", roles: ["ingest"], software, broker: "mqtt" },
     heldMs: 60_000,
     committedBefore: () => 5,
     async beat() {
@@ -48,7 +48,7 @@ async function onReplicas(
     await store.remove();
   });
   const other = (name: string, committedBefore: number | null, roles: Replica["roles"] = ["ingest"]) =>
-    store.ledger.noteReplica({ name, roles, software, committedBefore });
+    store.ledger.noteReplica({ name, roles, software, broker: "mqtt", committedBefore });
   const outage = async (ms: number) => {
     isAway = true;
     await sleep(ms);
@@ -124,13 +124,13 @@ test("nothing is received while no replica takes anything in", async () => {
   const store = await openTemporaryLedger();
   const replicas = startReplicas({
     ledger: store.ledger,
-    ...{ replica: { name: "keeper", roles: ["verifier"], software }, heldMs: 0 },
+    ...{ replica: { name: "keeper", roles: ["verifier"], software, broker: "nats" }, heldMs: 0 },
     committedBefore: () => null,
     beat: async () => {},
     fault: (error) => assert.fail(String(error)),
   });
   await until(() => replicas.allPresentSince() === null);
-  await store.ledger.noteReplica({ name: "door", roles: ["ingest"], software, committedBefore: 1 });
+  await store.ledger.noteReplica({ name: "door", roles: ["ingest"], software, broker: "nats", committedBefore: 1 });
   await until(() => (replicas.allPresentSince() ?? 0) > 0);
   await replicas.stop(true);
   await store.remove();
@@ -141,4 +141,22 @@ test("a replica of a role is one that is not this one", (t) =>
     assert.equal(await replicas.othersWith("ingest"), false);
     await other("api", null, ["api"]);
     assert.deepEqual([await replicas.othersWith("ingest"), await replicas.othersWith("api")], [false, true]);
+  }));
+
+test("beside replicas on another kind of broker, and beside one of the same name that runs, none is started", (t) =>
+  onReplicas(t, async ({ ledger, other }) => {
+    const roles = ["ingest", "verifier"] as const;
+    const join = (name: string, broker: BrokerKind, more: readonly Role[] = roles) =>
+      judgeCompany(ledger, { name, roles: more, broker });
+    await join("new/1", "mqtt");
+    await assert.rejects(join("new/1", "embedded"), { code: "setting-refused", message: /self .*mqtt.*embedded/ });
+    await join("pages/1", "nats", ["api"]);
+    await assert.rejects(join("self/2", "mqtt"), {
+      code: "setting-refused",
+      message: /a replica self .* runs already/,
+    });
+    await other("killed/1", 5);
+    await other("left/1", null, []);
+    await join("killed/2", "mqtt");
+    await join("left/2", "embedded", ["api"]);
   }));

@@ -1,4 +1,5 @@
 /** Says once a second that this replica runs and how far it has committed, waits for what the others still hold, and notices who is gone. */
+import { CoordinatorFault } from "../fault.ts";
 import type { Ledger, Replica, Role } from "../model.ts";
 
 export type ReplicaActions = {
@@ -34,6 +35,46 @@ const beatMs = 1_000;
 /** Not seen for this long: what it held reaches another by the broker's own means. */
 const goneMs = 4_000;
 const askAgainMs = 200;
+/** A replica that runs is seen anew within this. */
+const lookTwiceMs = 2_500;
+
+/**
+ * Throws CoordinatorFault `setting-refused` when another replica of this network runs that this one cannot stand beside: of the same name,
+ * or on another kind of broker, where neither would hear what the other one's nodes say.
+ */
+export async function judgeCompany(
+  ledger: Pick<Ledger, "replicas">,
+  { name, roles, broker }: Pick<Replica, "name" | "roles" | "broker">,
+): Promise<void> {
+  const usesBroker = (of: readonly Role[]) => of.includes("ingest") || of.includes("verifier");
+  const seen = await ledger.replicas(goneMs);
+  const stranger = seen.find(
+    (other) => placeOf(other.name) !== placeOf(name) && usesBroker(other.roles) && other.broker !== broker,
+  );
+  if (usesBroker(roles) && stranger)
+    throw new CoordinatorFault(
+      "setting-refused",
+      `the replica ${placeOf(stranger.name)} of this network has its broker by ${stranger.broker}, this one by ${broker}: give all the same --broker`,
+    );
+  const namesakes = new Map(
+    seen.flatMap((other) =>
+      placeOf(other.name) === placeOf(name) && other.name !== name ? [[other.name, other.seenAt]] : [],
+    ),
+  );
+  if (namesakes.size === 0) return;
+  // One that was killed a moment ago, perhaps this one before its restart, is not seen again.
+  await new Promise((resolve) => setTimeout(resolve, lookTwiceMs));
+  const again = await ledger.replicas(goneMs);
+  if (
+    again.some(
+      (other) => other.roles.length > 0 && other.seenAt > (namesakes.get(other.name) ?? Number.POSITIVE_INFINITY),
+    )
+  )
+    throw new CoordinatorFault(
+      "setting-refused",
+      `a replica ${placeOf(name)} of this network runs already: every one needs a --replica of its own`,
+    );
+}
 
 export function startReplicas(actions: ReplicaActions): Replicas {
   const { ledger, replica } = actions;

@@ -161,6 +161,7 @@ export function replicaRecord(row: Selectable<ReplicaTable>): SeenReplica {
     name: row.name,
     roles: JSON.parse(row.roles),
     software: row.software,
+    broker: row.broker,
     committedBefore: row.committed_before,
     seenAt: row.seen_at,
   };

@@ -3,7 +3,7 @@
  * decimal text (they outgrow 64 bits). Text is ordered by its bytes: PostgreSQL's columns collate "C".
  */
 import type { Generated } from "kysely";
-import type { Duty, EpochRecord, Intent, NodeStatus } from "../model.ts";
+import type { BrokerKind, Duty, EpochRecord, Intent, NodeStatus } from "../model.ts";
 
 export type Tables = {
   readonly network: NetworkTable;
@@ -199,6 +199,7 @@ export type ReplicaTable = {
   /** JSON array of text. */
   readonly roles: string;
   readonly software: string;
+  readonly broker: BrokerKind;
   readonly committed_before: number | null;
   readonly seen_at: number;
 };

@@ -56,6 +56,14 @@ describe("what the interface answers", () => {
       }));
 });
 
+test("while nothing is received its health is degraded", () =>
+  onHttp(async ({ fetch, sense }) => {
+    const status = async () => ((await (await fetch("/api/v1/health")).json()) as HealthView).status;
+    assert.equal(await status(), "ok");
+    sense.receiving = false;
+    assert.equal(await status(), "degraded");
+  }));
+
 describe("what it refuses", () => {
   const node = (rest = "") => `/api/v1/nodes/${unknownNode}${rest}`;
   const refusals: Readonly<Record<string, [number, string, RequestInit?]>> = {

@@ -44,9 +44,11 @@ export type ViewSource = {
   now(): number;
   perMinute(nodeId: string): number;
   queue(): { readonly depth: number; readonly shed: number };
+  /** Whether what nodes send comes in, as far as this replica can tell; true where that is not its business. */
+  isReceiving(): boolean;
 };
 
-export function createViews({ ledger, founding, software, now, perMinute, queue }: ViewSource): Views {
+export function createViews({ ledger, founding, software, now, perMinute, queue, isReceiving }: ViewSource): Views {
   const { time } = founding;
 
   async function slotFacts(firstSlot: number): Promise<SlotFacts> {
@@ -96,7 +98,7 @@ export function createViews({ ledger, founding, software, now, perMinute, queue 
     async health() {
       const { readings, batches } = await ledger.counts();
       return {
-        status: "ok",
+        status: isReceiving() ? "ok" : "degraded",
         readingsStored: readings,
         batchesStored: batches,
         queueDepth: queue().depth,

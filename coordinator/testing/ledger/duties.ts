@@ -255,5 +255,12 @@ async function after(ledger: Ledger, moment: number): Promise<void> {
 }
 
 function replica(name: string, fields: Partial<Replica> = {}): Replica {
-  return { name, roles: ["ingest", "verifier"], software: "cairn-coordinator 0.2.0", committedBefore: null, ...fields };
+  return {
+    name,
+    roles: ["ingest", "verifier"],
+    software: "cairn-coordinator 0.2.0",
+    broker: "mqtt",
+    committedBefore: null,
+    ...fields,
+  };
 }

@@ -21,14 +21,14 @@ export function createDuties({ transaction }: Postgres): DutyStore {
           token,
         ]);
       }),
-    noteReplica: ({ name, roles, software, committedBefore }) =>
+    noteReplica: ({ name, roles, software, broker, committedBefore }) =>
       transaction(async (tx) => {
         await tx.run(
-          `insert into replica (name, roles, software, committed_before, seen_at)
-           values ($1, $2, $3, $4, ${postgresClock})
-           on conflict (name) do update set roles = excluded.roles, software = excluded.software,
+          `insert into replica (name, roles, software, broker, committed_before, seen_at)
+           values ($1, $2, $3, $4, $5, ${postgresClock})
+           on conflict (name) do update set roles = excluded.roles, software = excluded.software, broker = excluded.broker,
              committed_before = excluded.committed_before, seen_at = excluded.seen_at`,
-          [name, JSON.stringify(roles), software, committedBefore],
+          [name, JSON.stringify(roles), software, broker, committedBefore],
         );
         await tx.run(`delete from replica where seen_at < ${postgresClock} - $1`, [replicasKeptMs]);
       }),

@@ -94,7 +94,7 @@ test("a migration that older programs cannot live with waits until none runs, an
   const seen = (at: string) =>
     ask(
       url,
-      `insert into replica values ('older', '[]', 'x', null, ${at}) on conflict (name) do update set seen_at = ${at}`,
+      `insert into replica values ('older', '[]', 'x', 'mqtt', null, ${at}) on conflict (name) do update set seen_at = ${at}`,
     );
   await seen(`${postgresClock} + 60000`);
   assert.match(await refusedWith("ledger-in-use", url), /006-ahead\.sql .* stop older first/);

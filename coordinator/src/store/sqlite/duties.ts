@@ -20,8 +20,8 @@ export function prepareDuties(database: Sqlite) {
     "select holder, token from duty where duty = ?",
   );
   const note = database.prepare(
-    `insert into replica (name, roles, software, committed_before, seen_at) values (?, ?, ?, ?, ${sqliteClock})
-     on conflict (name) do update set roles = excluded.roles, software = excluded.software,
+    `insert into replica (name, roles, software, broker, committed_before, seen_at) values (?, ?, ?, ?, ?, ${sqliteClock})
+     on conflict (name) do update set roles = excluded.roles, software = excluded.software, broker = excluded.broker,
        committed_before = excluded.committed_before, seen_at = excluded.seen_at`,
   );
   const forget = database.prepare(`delete from replica where seen_at < ${sqliteClock} - ${replicasKeptMs}`);
@@ -43,8 +43,8 @@ export function prepareDuties(database: Sqlite) {
         `the duty of the ${duty} was lost to ${now?.holder ?? "nobody"}: nothing was written`,
       );
     },
-    noteReplica({ name, roles, software, committedBefore }: Replica) {
-      note.run(name, JSON.stringify(roles), software, committedBefore);
+    noteReplica({ name, roles, software, broker, committedBefore }: Replica) {
+      note.run(name, JSON.stringify(roles), software, broker, committedBefore);
       forget.run();
     },
   };

@@ -99,7 +99,13 @@ describe("SQLite, its file", () => {
   test("a replica that was not seen for a day is forgotten with the next note of another", async () => {
     const store = await openTemporaryLedger();
     const note = (name: string) =>
-      store.ledger.noteReplica({ name, roles: ["api"], software: "cairn-coordinator", committedBefore: null });
+      store.ledger.noteReplica({
+        name,
+        roles: ["api"],
+        software: "cairn-coordinator",
+        broker: "mqtt",
+        committedBefore: null,
+      });
     for (const name of ["gone", "rare"]) await note(name);
     const day = 86_400_000;
     const database = openDatabase(store.path);

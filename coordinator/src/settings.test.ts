@@ -156,7 +156,7 @@ describe("a start is refused, and the setting is named,", () => {
     for (const broker of ["tcp://host", "mqtt://", "mqtt://one,nats://two", "mqtt", ""])
       refuses(args({ broker, ...other }), "broker");
     refuses(args({ broker: "mqtt://host:1883" }), "broker-credentials");
-    refuses(args({ broker: "nats://host:4222", ...other }), "broker-gateway");
+    assert.match(refuses(args({ broker: "nats://host:4222", ...other }), "broker-gateway"), /missing/);
   });
 
   test("when the replica's name has other characters or too many", () => {

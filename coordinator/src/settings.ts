@@ -215,7 +215,7 @@ function brokerOf(text: (name: Name) => string, number: (name: Name) => number):
       .map((url) => url.trim());
     for (const url of urls)
       if (!schemes.test(url) || !URL.canParse(url) || new URL(url).host === "")
-        throw refused(`--${name} has "${url}": ${settings[name].help}`);
+        throw refused(`--${name} ${text(name) ? `has "${url}"` : "is missing"}: ${settings[name].help}`);
     return urls;
   };
   const kind = address.startsWith("nats") ? "nats" : "mqtt";

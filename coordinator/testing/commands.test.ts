@@ -59,17 +59,42 @@ describe("cairn-coordinator access", () => {
       assert.match(coordinator(...args, "--rotate").out, /2 new, 0 kept/);
     });
 
-  test("refuses an unknown broker, a place without a port and a server without a name, each by name", () => {
+  test("refuses what no broker can be written from, each by name, and writes nothing", () => {
     const common = ["access", "--roster", roster(), "--out", join(folder, "refused")];
     for (const [args, message] of [
       [["--broker", "rabbitmq"], /--broker is rabbitmq/],
       [["--broker", "mosquitto", "--listen", "0.0.0.0"], /--listen is 0\.0\.0\.0: HOST:PORT/],
       [["--broker", "nats", "--servers", "10.0.0.1"], /--servers has "10\.0\.0\.1"/],
       [["--broker", "mosquitto", "--tls-cert", "a.pem"], /--tls-cert and --tls-key/],
+      [["--broker", "mosquitto", "--network", "My Net"], /--network is My Net: lower-case/],
+      [["--broker", "nats", "--servers", "a=10.0.0.1,b=10.0.0.2,a=10.0.0.3"], /--servers has a twice/],
+      [["--broker", "emqx", "--listen", "0.0.0.0:1884"], /--listen 0\.0\.0\.0:1884 and --coordinators .* one port/],
+      [["--broker", "nats", "--listen", "0.0.0.0:1883"], /--listen is not for nats/],
+      [["--broker", "nats", "--coordinators=127.0.0.1:1884"], /--coordinators is not for nats/],
+      [["--broker", "nats", "--user", "nats"], /--user is not for nats/],
+      [["--broker", "emqx", "--user", "emqx"], /--user is not for emqx/],
+      [["--broker", "mosquitto", "--servers", "a=10.0.0.1"], /--servers is not for mosquitto/],
+      [["--broker", "vernemq", "--store=/data"], /--store is not for vernemq/],
+      [["--broker", "hivemq", "--token-days", "9"], /--token-days is not for hivemq/],
     ] as const) {
       const { code, err } = coordinator(...common, ...args);
       assert.equal(code, 2);
       assert.match(err, message);
+    }
+    assert.ok(!existsSync(join(folder, "refused")));
+  });
+
+  test("refuses a folder of another broker or network", () => {
+    const out = join(folder, "taken");
+    const common = ["access", "--roster", roster(), "--out", out];
+    assert.equal(coordinator(...common, "--broker", "mosquitto", "--network", "north").code, 0);
+    for (const args of [
+      ["--broker", "nats", "--network", "north"],
+      ["--broker", "mosquitto", "--network", "south"],
+    ]) {
+      const { code, err } = coordinator(...common, ...args);
+      assert.equal(code, 2);
+      assert.ok(err.includes(`${out} holds the access of network north for mosquitto: use another --out`), err);
     }
   });
 });

@@ -1,5 +1,15 @@
 import assert from "node:assert/strict";
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
@@ -25,6 +35,10 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
+const emptyFolder = () => {
+  rmSync(folder, { recursive: true });
+  mkdirSync(folder);
+};
 const passwords = (nodes: NodeId[], more: Partial<PasswordAccessOptions> = {}) =>
   writeAccess(
     {
@@ -76,19 +90,18 @@ test("rotation gives everybody another password, and leaves the coordinators' gr
 });
 
 test("only the owner may read what holds a secret, and every node's file is for that node", async () => {
-  const written = [await passwords([one, two]), await tokens([one, two])];
-  for (const { files } of written) for (const file of files) assert.ok(existsSync(file), file);
-  for (const name of [
-    "nodes.passwd",
-    "coordinators.passwd",
-    "coordinator.json",
-    "coordinator.creds",
-    "nats-keys.json",
-    `nodes/${one}.json`,
-  ])
-    assert.equal(statSync(join(folder, name)).mode & 0o077, 0, name);
-  assert.equal(node(one).username, one);
-  assert.equal(readdirSync(join(folder, "nodes")).length, 2);
+  for (const [write, ...names] of [
+    [passwords, "nodes.passwd", "coordinators.passwd"],
+    [tokens, "coordinator.creds", "nats-keys.json"],
+  ] as const) {
+    const { files } = await write([one, two]);
+    for (const file of files) assert.ok(existsSync(file), file);
+    for (const name of [...names, "coordinator.json", `nodes/${one}.json`])
+      assert.equal(statSync(join(folder, name)).mode & 0o077, 0, name);
+    assert.equal(node(one).username, one);
+    assert.equal(readdirSync(join(folder, "nodes")).length, 2);
+    emptyFolder();
+  }
 });
 
 test("a coordinator's file that others may read, or that holds no password, is refused", async () => {
@@ -105,9 +118,45 @@ test("what a coordinator signs in with at NATS is read with its .creds file, and
   assert.match(readNatsCredential(path).creds, /BEGIN NATS USER JWT[\s\S]+BEGIN USER NKEY SEED/);
   chmodSync(join(folder, "coordinator.creds"), 0o640);
   assert.throws(() => readNatsCredential(path), { code: "key-exposed" });
-  rmSync(path);
+  emptyFolder();
   await passwords([one]);
   assert.throws(() => readNatsCredential(path), { code: "key-malformed", message: /not for NATS/ });
+});
+
+test("who gives the .creds file is told which file to give", async () => {
+  await tokens([one]);
+  assert.throws(() => readNatsCredential(join(folder, "coordinator.creds")), {
+    code: "key-malformed",
+    message: /give coordinator\.json; coordinator\.creds is read from beside it/,
+  });
+});
+
+test("a folder of another broker or network is refused, and nothing in it changes", async () => {
+  for (const write of [passwords, tokens]) {
+    await write([one]);
+    const kind = write === tokens ? "nats" : "mosquitto";
+    const said = `${folder} holds the access of network trial for ${kind}: use another --out`;
+    const files = () =>
+      readdirSync(folder, { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map(({ parentPath, name }) => [parentPath, name, readFileSync(join(parentPath, name), "utf8")]);
+    const before = files();
+    for (const attempt of [
+      () => (write === tokens ? passwords([two]) : tokens([two])),
+      () => passwords([two], { kind: "emqx" }),
+      () => write([two], { network: "other" }),
+    ])
+      await assert.rejects(attempt, { code: "setting-refused", message: said });
+    assert.deepEqual(files(), before);
+    emptyFolder();
+  }
+});
+
+test("a note that names no broker is refused", async () => {
+  for (const text of ["null", '{"network":"trial"}', "no JSON"]) {
+    writeFileSync(join(folder, "access.json"), text, { mode: 0o600 });
+    await assert.rejects(passwords([one]), { code: "key-malformed", message: /access\.json/ });
+  }
 });
 
 test("a node's token is good over MQTT alone, for its own subjects, and for its time", async () => {

@@ -4,6 +4,7 @@
  *   DIR/...                the broker's own configuration
  *   DIR/nodes/<NodeId>.json {username, password, expiresAt?}: to be brought to that node, for `cairn-node run --broker-credentials`
  *   DIR/coordinator.json   the same for the coordinators; with NATS also coordinator.creds beside it
+ *   DIR/access.json        {kind, network}: whose access this is; no other's is written to the folder
  *
  * Credentials that are there already are kept, until they expire or are to be rotated; nodes that left the roster lose theirs.
  */
@@ -83,14 +84,32 @@ export type WrittenAccess = {
 
 const coordinatorFile = "coordinator.json";
 const natsKeysFile = "nats-keys.json";
+const noteFile = "access.json";
 
-/** Throws CoordinatorFault `key-exposed` or `key-malformed` when what lies in the folder may be read by others or is not ours. */
-export function writeAccess(
+/**
+ * Throws CoordinatorFault `setting-refused` when the folder is of another network or broker, `key-exposed` or `key-malformed` when what
+ * lies in it may be read by others or is not ours.
+ */
+export async function writeAccess(
   options: PasswordAccessOptions | NatsAccessOptions,
   writers: AccessWriters,
 ): Promise<WrittenAccess> {
   mkdirSync(join(options.folder, "nodes"), { recursive: true, mode: 0o700 });
-  return options.kind === "nats" ? writeNats(options, writers) : Promise.resolve(writePasswords(options, writers));
+  noteOwner(options);
+  return options.kind === "nats" ? writeNats(options, writers) : writePasswords(options, writers);
+}
+
+function noteOwner({ folder, kind, network }: PasswordAccessOptions | NatsAccessOptions): void {
+  const path = join(folder, noteFile);
+  if (!existsSync(path)) writeJson(path, { kind, network });
+  const noted = readSecretJson(path, "note of whose access lies here") as { kind?: string; network?: string } | null;
+  if (typeof noted?.kind !== "string" || typeof noted.network !== "string")
+    throw new CoordinatorFault("key-malformed", `${path} names no kind and network`);
+  if (noted.kind !== kind || noted.network !== network)
+    throw new CoordinatorFault(
+      "setting-refused",
+      `${folder} holds the access of network ${noted.network} for ${noted.kind}: use another --out`,
+    );
 }
 
 function writePasswords(options: PasswordAccessOptions, writers: AccessWriters): WrittenAccess {

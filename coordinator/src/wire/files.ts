@@ -52,7 +52,10 @@ export function readSecretJson(path: string, what: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new CoordinatorFault("key-malformed", `the ${what} ${path}: not JSON`, { cause });
+    const why = text.includes("BEGIN NATS USER JWT")
+      ? "give coordinator.json; coordinator.creds is read from beside it"
+      : "not JSON";
+    throw new CoordinatorFault("key-malformed", `the ${what} ${path}: ${why}`, { cause });
   }
 }
 

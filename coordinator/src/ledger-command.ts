@@ -7,7 +7,7 @@ import { CoordinatorFault } from "./fault.ts";
 import { backupLedger, restoreLedger, verifyBackup } from "./store/backup.ts";
 import { copyLedger } from "./store/copy.ts";
 import type { Progress, TableDigest } from "./store/copy-rows.ts";
-import { foundingIn, isPostgres, pathOf, withPassword } from "./store/ledger.ts";
+import { checkThere, foundingIn, isPostgres, pathOf, withPassword } from "./store/ledger.ts";
 import { readSecret } from "./wire/files.ts";
 
 const backupEnding = ".cairn-ledger";
@@ -131,6 +131,7 @@ async function copy(given: Given<string>, say: (line: string) => void): Promise<
 
 async function backup(given: Given<string>, say: (line: string) => void): Promise<Outcome> {
   const ledger = urlOf(given, "ledger");
+  checkThere(ledger);
   const out = given.text("out");
   let file = out;
   if (isFolder(out)) {
@@ -153,6 +154,7 @@ async function restore(given: Given<string>, say: (line: string) => void): Promi
 
 async function verify(given: Given<string>, say: (line: string) => void): Promise<Outcome> {
   const url = urlOf(given, "ledger");
+  checkThere(url);
   const file = newestAt(given.text("from"));
   const founding = await foundingIn({ url });
   if (!founding) throw refused(`--ledger ${given.text("ledger")} holds no network that the backup could be of`);

@@ -125,6 +125,20 @@ describe("cairn-coordinator ledger", () => {
     }
   });
 
+  test("a ledger that is not there is refused and not made", () => {
+    const path = join(folder, "mistyped.sqlite");
+    for (const args of [
+      ["backup", "--out", folder],
+      ["backup", "--out", join(folder, "backup")],
+      ["verify", "--from", folder],
+    ]) {
+      const { code, err } = coordinator("ledger", ...args, "--ledger", `sqlite:${path}`);
+      assert.notEqual(code, 0);
+      assert.ok(err.includes(`there is no ledger ${path}`) && err.includes("file-missing"), err);
+      assert.ok(!existsSync(path));
+    }
+  });
+
   test("lists its commands, and refuses one that is none and a move to SQLite", () => {
     const { code, out } = coordinator("ledger");
     assert.equal(code, 0);

@@ -26,6 +26,7 @@ import { send } from "../../testing/ledger/admission.ts";
 import { report } from "../../testing/ledger/life.ts";
 import { perBatch } from "../../testing/ledger-writer.ts";
 import { openTemporaryLedger } from "../../testing/temporary-ledger.ts";
+import type { CoordinatorFault } from "../fault.ts";
 import { backupLedger, restoreLedger, verifyBackup } from "./backup.ts";
 import { runOnDatabase } from "./backup-programs.ts";
 import { openSqliteLedger } from "./sqlite/sqlite-ledger.ts";
@@ -107,13 +108,20 @@ for (const [damage, inflict] of Object.entries(damages))
       inflict(file);
       const code = /^ledger-(damaged|unreadable)$/;
       await assert.rejects(verifyBackup(file, founding), { name: "CoordinatorFault", code });
-      await assert.rejects(restoreLedger(file, `sqlite:${join(here, "restored.sqlite")}`), { code });
+      await assert.rejects(restoreLedger(file, `sqlite:${join(here, "restored.sqlite")}`), (fault: Error) => {
+        assert.match((fault as CoordinatorFault).code, code);
+        assert.ok(fault.message.startsWith(file) && !fault.message.includes(".partial"), fault.message);
+        return true;
+      });
       assert.deepEqual(readdirSync(here).sort(), ["backup", "backup.json"]);
     }));
 
 test("a backup of another network does not pass the drill of this one", () =>
   onBackup("foreign", async ({ file }) => {
-    await assert.rejects(verifyBackup(file, { ...founding, chainId: 1 }), { code: "ledger-foreign" });
+    await assert.rejects(verifyBackup(file, { ...founding, chainId: 1 }), {
+      code: "ledger-foreign",
+      message: `${file} is a backup of another network: chainId: the backup has 31337, 1 was asked`,
+    });
   }));
 
 test("nothing is overwritten: neither an older backup nor a ledger", () =>
@@ -137,7 +145,7 @@ test("a backup that cannot be taken leaves nothing behind", async () => {
   const here = join(folder, "untaken");
   mkdirSync(here);
   await assert.rejects(backupLedger(`sqlite:${join(here, "none.sqlite")}`, join(here, "backup")), {
-    code: "ledger-unreadable",
+    code: "file-missing",
   });
   const unfounded = join(folder, "unfounded.sqlite");
   await openSqliteLedger(unfounded, founding).close();
@@ -145,6 +153,15 @@ test("a backup that cannot be taken leaves nothing behind", async () => {
   await assert.rejects(backupLedger(`sqlite:${unfounded}`, join(here, "backup")), { code: "ledger-unreadable" });
   assert.deepEqual(readdirSync(here), []);
 });
+
+test("a folder that is not there is named, for a backup, a restore and a drill", () =>
+  onBackup("no folder", async ({ store, file, here }) => {
+    const gone = join(here, "gone");
+    const named = { code: "file-missing", message: new RegExp(`^cannot write into the folder ${gone}: ENOENT`) };
+    await assert.rejects(backupLedger(`sqlite:${store.path}`, join(gone, "backup")), named);
+    await assert.rejects(restoreLedger(file, `sqlite:${join(gone, "ledger")}`), named);
+    await assert.rejects(verifyBackup(file, founding, { folder: gone }), named);
+  }));
 
 test("a program of PostgreSQL gets the password by its environment, and is named when it is missing or fails", async () => {
   const programs = join(folder, "programs");

@@ -4,8 +4,10 @@
  */
 import { randomBytes } from "node:crypto";
 import {
+  accessSync,
   chmodSync,
   closeSync,
+  constants,
   copyFileSync,
   existsSync,
   fsyncSync,
@@ -21,8 +23,8 @@ import { CoordinatorFault } from "../fault.ts";
 import type { Founding } from "../model.ts";
 import { runOnDatabase } from "./backup-programs.ts";
 import { differences, digestsOf, type Progress, postgresRows, sqliteRows, type TableDigest } from "./copy-rows.ts";
-import { checkFounding, decodeFounding, encodeHalfCopied } from "./founding.ts";
-import { isPostgres, pathOf } from "./ledger.ts";
+import { decodeFounding, differingTerms, encodeHalfCopied } from "./founding.ts";
+import { checkThere, isPostgres, pathOf } from "./ledger.ts";
 import { faultOf, openPool, type Postgres, postgresClock } from "./postgres/database.ts";
 import { openReader, type Sqlite, sqliteClock, faultOf as sqliteFaultOf } from "./sqlite/database.ts";
 
@@ -42,9 +44,12 @@ const pagesPerStep = 1_000;
 
 /**
  * Writes the ledger at `from` (sqlite:PATH or postgres://...) into `file`, while coordinators may run on it. Throws CoordinatorFault:
- * `setting-refused` when the file is there already, `ledger-damaged` when the ledger is not whole, `file-missing` without pg_dump.
+ * `setting-refused` when the file is there already, `ledger-damaged` when the ledger is not whole, `file-missing` without the ledger, the
+ * folder or pg_dump.
  */
 export async function backupLedger(from: string, file: string, progress: Progress = () => {}): Promise<Backup> {
+  checkFolder(dirname(file));
+  checkThere(from);
   for (const taken of [file, noteOf(file)])
     if (existsSync(taken)) throw new CoordinatorFault("setting-refused", `${taken} is there already: name a new file`);
   const partial = `${file}.partial`;
@@ -103,7 +108,9 @@ export async function verifyBackup(
   progress: Progress = () => {},
 ): Promise<Backup> {
   const { engine, founding: terms } = readNote(file);
-  checkFounding(terms, founding);
+  const different = differingTerms(decodeFounding(terms), founding, "the backup");
+  if (different !== "")
+    throw new CoordinatorFault("ledger-foreign", `${file} is a backup of another network: ${different}`);
   const name = `cairn_drill_${randomBytes(8).toString("hex")}`;
   if (engine === "sqlite") {
     const path = join(folder, `${name}.sqlite`);
@@ -131,7 +138,6 @@ export async function verifyBackup(
 }
 
 async function copySqlite(path: string, partial: string, progress: Progress): Promise<Backup> {
-  if (!existsSync(path)) throw new CoordinatorFault("ledger-unreadable", `there is no ledger ${path} to back up`);
   const source = openReader(path);
   try {
     // Held while it is copied: what others commit meanwhile would make the copy begin anew.
@@ -146,7 +152,7 @@ async function copySqlite(path: string, partial: string, progress: Progress): Pr
     });
     const tables = await digestsOf(sqliteRows(source), progress, "checking source");
     const backup: Backup = { format, engine: "sqlite", takenAt, founding, tables };
-    await compareFile(partial, backup, progress);
+    await compareFile(partial, `the copy of ${path}`, backup, progress);
     return backup;
   } finally {
     source.close();
@@ -179,6 +185,7 @@ async function dumpPostgres(url: string, partial: string, progress: Progress): P
 }
 
 async function restoreSqlite(file: string, path: string, backup: Backup, progress: Progress): Promise<void> {
+  checkFolder(dirname(path));
   for (const taken of [path, `${path}-wal`])
     if (existsSync(taken))
       throw new CoordinatorFault("setting-refused", `${taken} is there already: a backup is restored into a new file`);
@@ -187,7 +194,7 @@ async function restoreSqlite(file: string, path: string, backup: Backup, progres
     progress({ doing: "restoring", table: path, rows: 0, of: 1 });
     copyFileSync(file, partial);
     progress({ doing: "restoring", table: path, rows: 1, of: 1 });
-    await compareFile(partial, backup, progress);
+    await compareFile(partial, file, backup, progress);
     publish(partial, path);
   } finally {
     rmSync(partial, { force: true });
@@ -227,16 +234,21 @@ async function restorePostgres(file: string, url: string, backup: Backup, progre
   );
 }
 
-/** Looks into a SQLite file that nobody else has open: is it whole, and does it hold what the backup holds? */
-async function compareFile(path: string, backup: Backup, progress: Progress): Promise<void> {
+/** Looks into a SQLite file that nobody else has open: is it whole, and does it hold what the backup holds? Faults name `what`. */
+async function compareFile(path: string, what: string, backup: Backup, progress: Progress): Promise<void> {
   const database = new Database(path);
   try {
     // One file without a log beside it, which could be forgotten when the file is moved.
     database.pragma("journal_mode = delete");
     const findings = database.pragma("integrity_check", { simple: true });
-    if (findings !== "ok") throw new CoordinatorFault("ledger-damaged", `${path} is damaged: ${findings}`);
-    compareFounding(path, backup, foundingIn(database, path));
-    compare(path, backup, await digestsOf(sqliteRows(database), progress, "checking copy"));
+    if (findings !== "ok") throw new CoordinatorFault("ledger-damaged", `${what} is damaged: ${findings}`);
+    compareFounding(what, backup, foundingIn(database, what));
+    compare(what, backup, await digestsOf(sqliteRows(database), progress, "checking copy"));
+  } catch (cause) {
+    if (!(cause instanceof Database.SqliteError)) throw cause;
+    const fault = sqliteFaultOf(cause);
+    const code = fault instanceof CoordinatorFault ? fault.code : "ledger-damaged";
+    throw new CoordinatorFault(code, `${what} cannot be read: ${cause.message} (${cause.code})`, { cause });
   } finally {
     database.close();
   }
@@ -286,6 +298,17 @@ function databaseOf(server: string, name: string): string {
 
 function engineOf(url: string): Backup["engine"] {
   return isPostgres(url) ? "postgres" : "sqlite";
+}
+
+/** Throws CoordinatorFault `file-missing` where no file can be written. */
+function checkFolder(folder: string): void {
+  try {
+    accessSync(`${folder}/`, constants.W_OK);
+  } catch (cause) {
+    throw new CoordinatorFault("file-missing", `cannot write into the folder ${folder}: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
 }
 
 function noteOf(file: string): string {

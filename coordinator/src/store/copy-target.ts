@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { CoordinatorFault } from "../fault.ts";
 import { type LedgerRows, pageRows, pagesOf, postgresRows, type Range, within } from "./copy-rows.ts";
 import { type CopiedTable, canonical, keyOf, type Row } from "./copy-tables.ts";
-import { encodeHalfCopied, termsIn } from "./founding.ts";
+import { decodeFounding, differingTerms, encodeHalfCopied, termsIn } from "./founding.ts";
 import type { Postgres, Transaction } from "./postgres/database.ts";
 import { openPartitions } from "./postgres/partitions.ts";
 import { migrate } from "./postgres/schema.ts";
@@ -166,7 +166,8 @@ async function claim(connection: Transaction, terms: string): Promise<boolean> {
     return false;
   }
   const known = termsIn(network.founding);
-  if (known.terms !== terms) throw foreign(`it belongs to a network founded as ${known.terms}, not as ${terms}`);
+  const different = differingTerms(decodeFounding(known.terms), decodeFounding(terms));
+  if (different !== "") throw foreign(`it belongs to a network founded on other terms: ${different}`);
   if (known.halfCopied) return false;
   const [copied] = await connection.rows("select from ledger_copy limit 1");
   if (!copied) throw foreign("it is a ledger of its own and not a copy");

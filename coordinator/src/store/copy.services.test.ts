@@ -169,7 +169,10 @@ test("a target that holds another network, or a ledger that is no copy, is refus
     }
     await copy();
     const other = await openTemporaryLedger({ ...founding, network: "other" });
-    await assert.rejects(copyLedger({ ...settings(store, to), from: other.path }), { code: "ledger-foreign" });
+    await assert.rejects(copyLedger({ ...settings(store, to), from: other.path }), {
+      code: "ledger-foreign",
+      message: /network founded on other terms: network: the ledger has trial, other was asked$/,
+    });
     await other.remove();
   }));
 
@@ -204,7 +207,7 @@ test("a source that is not there and a target that does not answer are named", a
   const store = await openTemporaryLedger();
   const nowhere = server.url("nowhere");
   await assert.rejects(copyLedger({ ...settings(store, nowhere), from: `${store.path}.gone` }), {
-    code: "ledger-unreadable",
+    code: "file-missing",
     message: /there is no ledger .*\.gone/,
   });
   await assert.rejects(copyLedger(settings(store, nowhere)), { code: "ledger-unreadable", message: /nowhere/ });

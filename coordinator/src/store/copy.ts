@@ -2,7 +2,6 @@
  * Moves a live network from a SQLite file to PostgreSQL: page by page from one moment of the source, which may go on meanwhile, then
  * compared row for row. Cut at any point, the same command goes on; run again later, it brings what came since.
  */
-import { existsSync } from "node:fs";
 import { Kysely, PostgresDialect, sql } from "kysely";
 import { CoordinatorFault } from "../fault.ts";
 import type { EpochFacts, EpochOutcome, EpochRecord, Ledger, RewardParameters } from "../model.ts";
@@ -19,6 +18,7 @@ import {
 import { type CopiedTable, copiedTables, type Row } from "./copy-tables.ts";
 import { type CopyTarget, onCopyTarget, type Placement } from "./copy-target.ts";
 import { decodeFounding } from "./founding.ts";
+import { checkThere } from "./ledger.ts";
 import { faultOf, openPool, postgresClock } from "./postgres/database.ts";
 import { dayOf } from "./postgres/partitions.ts";
 import { createQueries } from "./queries.ts";
@@ -52,7 +52,7 @@ export type Replay = { readonly epoch: number; readonly root: string | null; rea
 const patienceMs = 3_600_000;
 
 /**
- * Throws CoordinatorFault: `ledger-unreadable` when there is no source, `ledger-foreign` when the target holds something else,
+ * Throws CoordinatorFault: `file-missing` when there is no source, `ledger-foreign` when the target holds something else,
  * `ledger-unreachable` when a side does not answer, `ledger-damaged` when the copy is not the same.
  */
 export async function copyLedger({ from, to, progress, outcomeOf }: Copy): Promise<CopyReport> {
@@ -94,7 +94,7 @@ type Source = {
 
 /** The source as it is now: what is written from now on is not seen. */
 function openSource(path: string): Source {
-  if (!existsSync(path)) throw new CoordinatorFault("ledger-unreadable", `there is no ledger ${path} to copy`);
+  checkThere(`sqlite:${path}`);
   // Also a ledger of an older program is brought forward first.
   openDatabase(path).close();
   const database = openReader(path);

@@ -1,5 +1,4 @@
 /** The founding terms as a ledger keeps them: one line of JSON. While a ledger is copied into a store, they are not terms to serve on. */
-import { isDeepStrictEqual } from "node:util";
 import { CoordinatorFault } from "../fault.ts";
 import type { Founding } from "../model.ts";
 
@@ -32,9 +31,26 @@ export function termsIn(text: string): { readonly terms: string; readonly halfCo
 
 /** Throws CoordinatorFault `ledger-foreign` when the terms in a ledger are not those that are wanted, and what `decodeFounding` throws. */
 export function checkFounding(known: string, wanted: Founding): void {
-  if (isDeepStrictEqual(decodeFounding(known), wanted)) return;
+  const different = differingTerms(decodeFounding(known), wanted);
+  if (different === "") return;
   throw new CoordinatorFault(
     "ledger-foreign",
-    `the ledger belongs to a network founded as ${known}, not as ${encodeFounding(wanted)}: start over in an empty data folder, or with the old settings`,
+    `the ledger belongs to a network founded on other terms: ${different}: start over in an empty data folder, or with the old settings`,
+  );
+}
+
+/** Each term that differs, as `time.slotMs: the ledger has 10000, 30000 was asked`; empty when none does. */
+export function differingTerms(known: Founding, wanted: Founding, holder = "the ledger"): string {
+  const has = new Map(leavesOf(known));
+  const asked = new Map(leavesOf(wanted));
+  return [...new Set([...has.keys(), ...asked.keys()])]
+    .filter((key) => has.get(key) !== asked.get(key))
+    .map((key) => `${key}: ${holder} has ${has.get(key) ?? "nothing"}, ${asked.get(key) ?? "nothing"} was asked`)
+    .join("; ");
+}
+
+function leavesOf(branch: object, path = ""): [key: string, value: unknown][] {
+  return Object.entries(branch).flatMap(([name, value]): [string, unknown][] =>
+    typeof value === "object" && value !== null ? leavesOf(value, `${path}${name}.`) : [[`${path}${name}`, value]],
   );
 }

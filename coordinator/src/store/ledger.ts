@@ -1,4 +1,5 @@
 /** Opens the ledger that an address names: `sqlite:PATH` or `postgres://USER@HOST:PORT/DATABASE`. */
+import { existsSync } from "node:fs";
 import { CoordinatorFault } from "../fault.ts";
 import type { Founding, Ledger } from "../model.ts";
 
@@ -23,6 +24,12 @@ export async function openLedger(address: LedgerAddress, founding: Founding): Pr
   }
   const { openSqliteLedger } = await import("./sqlite/sqlite-ledger.ts");
   return openSqliteLedger(pathOf(address.url), founding);
+}
+
+/** Opening a SQLite ledger would make it. Throws CoordinatorFault `file-missing`, `setting-refused`. */
+export function checkThere(url: string): void {
+  if (isPostgres(url) || existsSync(pathOf(url))) return;
+  throw new CoordinatorFault("file-missing", `there is no ledger ${pathOf(url)}`);
 }
 
 /** The file of a SQLite address. Throws CoordinatorFault `setting-refused`. */

@@ -190,10 +190,17 @@ const valueRefused = /^(22...|23...|54...)$/;
 /** 42: the schema is not what the statement expects, or this role may not use it. */
 const schemaRefused = /^42(?!501)...$/;
 
+/** The driver has none to give. */
+const passwordWanted = /client password must be a (non-empty )?string$/;
+
 /** What PostgreSQL or its driver threw, as a fault of the ledger; anything else as it is. */
 export function faultOf(cause: unknown): unknown {
   if (cause instanceof CoordinatorFault) return cause;
   if (cause instanceof AggregateError && cause.errors.some(isNetworks)) return unreachable(cause);
+  if (cause instanceof Error && passwordWanted.test(cause.message))
+    return new CoordinatorFault("setting-refused", "the database asks for a password: give --ledger-password-file", {
+      cause,
+    });
   if (!(cause instanceof pg.DatabaseError)) return isNetworks(cause) ? unreachable(cause as Error) : cause;
   const { code = "" } = cause;
   const message = `${cause.message} (${code})`;

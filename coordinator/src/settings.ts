@@ -2,6 +2,7 @@
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { networkPattern } from "@cairn/protocol";
 import { CoordinatorFault } from "./fault.ts";
 import type { BrokerAddress, Role } from "./model.ts";
 
@@ -145,7 +146,7 @@ export function parseSettings(args: readonly string[]): CoordinatorSettings | un
   };
   const optional = (name: Name) => text(name) || undefined;
   const network = text("network");
-  if (!/^[a-z0-9][a-z0-9-]{0,31}$/.test(network))
+  if (!new RegExp(networkPattern).test(network))
     throw refused(`--network is ${network}: lower-case letters, digits and hyphens, at most 32, are needed`);
   const roles = rolesOf(text("roles"));
   const rpc = optional("rpc");

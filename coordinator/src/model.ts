@@ -356,8 +356,8 @@ export type Retention = {
   readonly rejections: number;
 };
 
-/** How the coordinator reaches its broker. `urls`: tried one after the other. */
 export type BrokerKind = BrokerAddress["kind"];
+/** How the coordinator reaches its broker. `urls`: tried one after the other. */
 export type BrokerAddress =
   | { readonly kind: "embedded" }
   | {

@@ -85,8 +85,8 @@ export type UplinkStep =
   | { readonly kind: "wait"; readonly untilMs: number | undefined };
 
 /**
- * What a refusal in a storage receipt asks for. `gap`: send again from the first number that is missing. `batch`: a permanent fault of this
- * one batch. `boot`: a fault of the boot it belongs to. `later`: nothing is wrong with the batch, try later.
+ * What a refusal in a storage receipt asks for. `gap`: send again from the first number that is missing. `ahead`: nothing, it is
+ * stored, but what it follows is not yet. `batch`: a permanent fault of this one batch. `boot`: a fault of the boot it belongs to. `later`: nothing is wrong with the batch, try later.
  */
 export type RefusalMeaning = "gap" | "ahead" | "batch" | "boot" | "later";
 

@@ -199,9 +199,9 @@ export type ReplicaTable = {
   /** JSON array of text. */
   readonly roles: string;
   readonly software: string;
-  readonly broker: BrokerKind;
   readonly committed_before: number | null;
   readonly seen_at: number;
+  readonly broker: Generated<BrokerKind>;
 };
 
 /** `compatible_from`: lowest schema a program may know and still work with a ledger that has this migration. */

@@ -3,7 +3,7 @@
  * Waiting is a step.
  *
  * Batches go out in order with a window of a few unreceipted ones. What is not receipted in time is sent again from the oldest on
- * (go-back-n): the coordinator takes numbers without a gap only, so nothing behind a lost batch is of use.
+ * (go-back-n): one coordinator takes numbers without a gap only; coordinators that share the work store what comes ahead, and find it again.
  */
 import type { RejectionCode } from "@cairn/protocol";
 import type { Boot, Outstanding, Priority, RefusalMeaning, UplinkLimits, UplinkState, UplinkStep } from "../model.ts";

@@ -90,14 +90,14 @@ test("a ledger that needs a newer program is refused with the schema it needs", 
 test("a migration that older programs cannot live with waits until none runs, and is refused while one does", async () => {
   const url = await server.createDatabase();
   await open(url);
-  await takeBackAhead(url);
+  await takeBackSharedWork(url);
   const seen = (at: string) =>
     ask(
       url,
-      `insert into replica values ('older', '[]', 'x', 'mqtt', null, ${at}) on conflict (name) do update set seen_at = ${at}`,
+      `insert into replica values ('older', '[]', 'x', null, ${at}) on conflict (name) do update set seen_at = ${at}`,
     );
   await seen(`${postgresClock} + 60000`);
-  assert.match(await refusedWith("ledger-in-use", url), /006-ahead\.sql .* stop older first/);
+  assert.match(await refusedWith("ledger-in-use", url), /006-shared-work\.sql .* stop older first/);
   assert.equal((await ask(url, "select from schema_migration")).length, 5);
   await seen(postgresClock);
   const began = performance.now();
@@ -109,7 +109,7 @@ test("a migration that older programs cannot live with waits until none runs, an
 test("a migration that has to wait for a table gives up before those who write wait for long", async () => {
   const url = await server.createDatabase();
   await open(url);
-  await takeBackAhead(url);
+  await takeBackSharedWork(url);
   const reading = new pg.Client({ connectionString: url });
   await reading.connect();
   await reading.query("begin");
@@ -129,7 +129,7 @@ const damages: Readonly<Record<string, readonly [does: string, told: RegExp]>> =
   "with a gap in its record": ["delete from schema_migration where number = 2", /migration 2 is not on record/],
   "whose record lost a migration that was applied": [
     "delete from schema_migration where number = 6",
-    /006-ahead.sql is not on record, but cannot be applied/,
+    /006-shared-work.sql is not on record, but cannot be applied/,
   ],
   "that lost a table": ["drop table replica", /the table replica is missing/],
 };
@@ -282,8 +282,12 @@ function describeColumn(kind: string, nullable: boolean, value: string | null): 
 }
 
 /** The ledger as it was before its sixth migration, which no older program can live with. */
-async function takeBackAhead(url: string): Promise<void> {
-  await ask(url, "alter table boot drop column ahead; delete from schema_migration where number >= 6");
+async function takeBackSharedWork(url: string): Promise<void> {
+  await ask(
+    url,
+    `alter table boot drop column ahead; alter table replica drop column broker;
+     delete from schema_migration where number >= 6`,
+  );
 }
 
 async function open(url: string): Promise<void> {

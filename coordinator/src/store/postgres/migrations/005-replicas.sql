@@ -15,7 +15,6 @@ create table replica (
   name text collate "C" primary key,
   roles text collate "C" not null,
   software text collate "C" not null,
-  broker text collate "C" not null,
   committed_before bigint,
   seen_at bigint not null
 ) with (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);

@@ -11,7 +11,6 @@ create table replica (
   name text primary key,
   roles text not null,
   software text not null,
-  broker text not null,
   committed_before integer,
   seen_at integer not null
 ) strict, without rowid;
